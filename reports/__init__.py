@@ -1,0 +1,1 @@
+"""Reports: metrics and the daily PDF; `python -m reports`."""

@@ -1,0 +1,1 @@
+"""Offline work: market store, training, walk-forward, simulator; `python -m training`."""

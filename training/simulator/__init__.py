@@ -1,0 +1,1 @@
+"""The simulator: trades raw daily bars as LEAN does, without LEAN."""
