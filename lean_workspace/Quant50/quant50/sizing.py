@@ -131,23 +131,31 @@ def _cut_volatility(shares: Ints, unit: Floats, covariance: Floats, limits: Limi
 def _give_back(
     shares: Ints, weights: Floats, held: Floats, unit: Floats, covariance: Floats, limits: Limits, allowed: float
 ) -> Ints:
-    """Shares with planned sales reduced until chosen turnover is at most `allowed`, or no limit lets more go back."""
+    """Shares with planned sales reduced until chosen turnover is at most `allowed`, or no limit lets more go back.
+
+    Where the sum of weights is at its limit too, a share kept is paid for with shares of the largest purchase.
+    """
     base = limit.after_forced(held, limits)
     _, upper = limit.bounds(held, limits)
-    shares = shares.copy()
-    closed = limits.pinned.copy()
-    while limit.turnover(base, shares * unit) > allowed + TOLERANCE:
+    open_columns = ~limits.pinned
+    while (before := limit.turnover(base, shares * unit)) > allowed + TOLERANCE:
         now = shares * unit
-        column = _largest(weights - now, ~closed & (now < base - TOLERANCE) & (now + unit <= upper + TOLERANCE))
+        column = _largest(weights - now, open_columns & (now < base - TOLERANCE) & (now + unit <= upper + TOLERANCE))
         if column < 0:
-            return shares
-        shares[column] += 1
-        broken = limit.violations(shares * unit, held, covariance, limits, TOLERANCE)
-        if any(item.name != "turnover" for item in broken) or limit.turnover(base, shares * unit) > (
-            limit.turnover(base, now) - TOLERANCE / 10
-        ):
-            shares[column] -= 1
-            closed[column] = True
+            break
+        purchase = _largest(now - base, ~limits.pinned & (now > base))
+        for paid in (-1, purchase):
+            trial = shares.copy()
+            trial[column] += 1
+            if paid >= 0:
+                trial[paid] -= min(int(np.ceil(unit[column] / unit[paid])), int(trial[paid]))
+            broken = limit.violations(trial * unit, held, covariance, limits, TOLERANCE)
+            less = limit.turnover(base, trial * unit) < before - TOLERANCE / 10
+            if less and all(item.name == "turnover" for item in broken):
+                shares = trial
+                break
+        else:
+            open_columns[column] = False
     return shares
 
 
