@@ -118,7 +118,7 @@ def test_open_order_goes_through_a_split_but_never_to_zero() -> None:
 
 
 def test_delisted_holding_is_closed_at_the_last_close_without_fee() -> None:
-    bars = bars_of([10, 10, NAN], [10, 12, NAN], last=1)
+    bars = bars_of([10, 10, NAN], [10, 12, NAN], split={2: 3.0}, dividend={2: 1.0}, last=1)  # too late to be paid
     broker = Broker(bars, 1000.0, lambda _row, columns, _quantities, _opens: np.ones(len(columns)))
     for row, order in enumerate([orders(10), orders(-3), orders(1)]):
         broker.open_session(row)

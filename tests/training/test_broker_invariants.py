@@ -65,10 +65,10 @@ def check_conservation(bars: MarketBars, ledger: Ledger) -> None:
     held = np.zeros(len(bars.tickers), dtype=np.int64)
     for row in range(len(bars.dates)):
         before = bars.mark[row - 1] if row else np.zeros(len(bars.tickers))
-        equity += float(held @ bars.dividend[row])
         fills = records[(records["status"] == Status.FILLED) & (records["finished"] == row)]
         gone = bars.last_session == row - 1
-        kept = np.where(gone, 0, held)
+        kept = np.where(gone, 0, held)  # closed before anything else: no dividend, no split
+        equity += float(kept @ bars.dividend[row])
         # Old shares gain from the old close to the new one in old units; the fraction at a split gains nothing.
         whole = np.trunc(np.round(kept * bars.split[row], 9))
         equity += float(whole @ (bars.mark[row] - before / bars.split[row]))
