@@ -10,8 +10,8 @@ import pytest
 from quant50.errors import DataError
 from tests.difficult_market import difficult_market
 from training.simulator.bars import MarketBars, market_bars, paid_dividend
-from training.simulator.broker import DELISTING, Broker
-from training.simulator.loop import simulate
+from training.simulator.broker import DELISTING, Broker, split_quantity
+from training.simulator.loop import Portfolio, simulate
 from training.simulator.orders import Orders, Status
 
 NAN = np.nan
@@ -108,6 +108,13 @@ def test_fraction_at_a_split_is_paid_in_cash_at_the_last_close_in_new_units() ->
     assert broker.cash == pytest.approx(930 + 4)
 
 
+def test_rounding_of_the_ratio_costs_no_share() -> None:
+    assert 100 * 1.15 < 115
+    whole, fraction = split_quantity(np.array([100, -100]), np.array([1.15, 1.15]))
+    assert whole.tolist() == [115, -115]
+    assert fraction == pytest.approx([0.0, 0.0], abs=1e-9)
+
+
 def test_open_order_goes_through_a_split_but_never_to_zero() -> None:
     bars = bars_of([10, 100], [10, 100], split={1: 0.1})
     broker, _ = play(bars, {0: orders(25, 9)}, cash=10_000.0)
@@ -152,7 +159,7 @@ def test_order_that_crosses_zero_is_invalid_and_doubled_sales_make_a_short() -> 
 
 
 def test_dividend_is_rounded_half_up() -> None:
-    assert paid_dividend(np.array([0.005, 0.015, 0.0249, 1.155, 0.0])).tolist() == [0.01, 0.02, 0.02, 1.16, 0.0]
+    assert paid_dividend(np.array([0.005, 0.145, 0.0249, 1.155, 0.0])).tolist() == [0.01, 0.15, 0.02, 1.16, 0.0]
     panel, last_session = difficult_market()
     bars = market_bars(panel, last_session)
     assert set(bars.dividend[:, panel.column("PLAIN")]) == {0.0, 0.34}
@@ -188,3 +195,12 @@ def test_contradictory_orders_are_refused() -> None:
         simulate(bars_of([10], [10]), lambda _row, _portfolio: orders(), 1.0, start=1)
     with pytest.raises(DataError, match="cash"):
         simulate(bars_of([10], [10]), lambda _row, _portfolio: orders(), 0.0)
+
+
+def test_strategy_cannot_change_the_ledger() -> None:
+    def strategy(row: int, portfolio: Portfolio) -> Orders:
+        portfolio.shares[:] = 99
+        return orders(5) if row == 0 else orders()
+
+    ledger = simulate(bars_of([10, 10, 10], [10, 10, 10]), strategy, 1000.0)
+    assert ledger.shares.ravel().tolist() == [0, 5, 5]

@@ -117,11 +117,10 @@ def scripted_targets(run: RecordedRun, bars: MarketBars) -> Strategy:
     order = np.lexsort((columns, rows))
     rows, columns, weights = rows[order], columns[order], run.targets["weight"].to_numpy()[order]
     bounds = np.searchsorted(rows, np.arange(len(bars.dates) + 1))
-    begun = np.logical_or.accumulate(bars.traded, axis=0)
 
     def strategy(row: int, portfolio: Portfolio) -> Orders:
         today = slice(bounds[row], bounds[row + 1])
-        listed = begun[row, columns[today]] & ~bars.delisted(row)[columns[today]]
+        listed = (bars.mark[row, columns[today]] > 0) & ~bars.delisted(row)[columns[today]]
         column = columns[today][listed]
         target = np.floor(weights[today][listed] * portfolio.equity / bars.mark[row, column]).astype(np.int64)
         delta = target - portfolio.shares[column]
