@@ -16,12 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant50.errors import DataError
-from reports.inference import (
-    deflated_sharpe,
-    newey_west_alpha,
-    probabilistic_sharpe,
-    sharpe_standard_error,
-)
+from reports.inference import deflated_sharpe, newey_west_alpha, probabilistic_sharpe, sharpe_standard_error
 
 if TYPE_CHECKING:
     from reports.run_folder import Run
