@@ -236,6 +236,53 @@ def test_drawdown_guard_sells_down_to_its_exposure() -> None:
     assert after.zero_since == session.date
 
 
+def test_marks_move_by_the_sessions_since_the_last_decision() -> None:
+    session = make_session(intraday=np.full(NAMES, 0.01))
+    holdings = make_holdings(session, {4: 0.02, 5: 0.02})
+    for back in (1, 3):
+        state = replace(State(), last_decision=str(session.dates[-1 - back]), marks={"T04": Mark(1.1, 1.3)})
+        _, after = decide(session, holdings, state, PARAMETERS, optimizer())
+        path = 1.1 * np.cumprod(1 + session.returns[-back:, 4])
+        assert after.marks["T04"].index == pytest.approx(path[-1])
+        assert after.marks["T04"].maximum == pytest.approx(max(1.3, path.max()))
+        assert after.marks["T05"] == Mark(1.01, 1.01)
+        assert set(after.marks) == {"T04", "T05"}
+
+
+def test_a_missed_fall_triggers_the_stop() -> None:
+    returns = make_session().returns.copy()
+    returns[-1, 4] = -0.4
+    session = make_session(returns=returns)
+    holdings = make_holdings(session, {4: 0.02})
+    decision, state = decide(session, holdings, marks_of(session, holdings), PARAMETERS, optimizer())
+    assert decision.shares[4] == 0
+    assert state.stopped == {"T04": session.date}
+
+
+def test_actions_name_the_rule() -> None:
+    session = make_session(blocked=np.arange(NAMES) == 3, traded=np.arange(NAMES) != 6)
+    holdings = make_holdings(session, {3: 0.02, 6: 0.02})
+    state = replace(marks_of(session, holdings), stopped={"T05": str(session.dates[-4])})
+    decision, _ = decide(session, holdings, state, PARAMETERS, optimizer())
+    rules = {(action.ticker, action.rule) for action in decision.actions}
+    assert {("T03", "event at the next session"), ("T06", "not traded"), ("T05", "cool-off")} <= rules
+    assert not {("T03", "not traded"), ("T06", "event at the next session")} & rules
+
+
+def test_only_members_have_alpha_and_names_without_volume_are_left_alone() -> None:
+    session = make_session(ic=5.0, dollar_volume=np.where(np.arange(NAMES) == 7, 0.0, np.full((21, NAMES), 3e8)))
+    scores = np.where(np.arange(NAMES) == 0, 1e3, session.scores)  # an ETF's score says nothing
+    holdings = make_holdings(session, {7: 0.02})
+    state = marks_of(session, holdings)
+    decision, _ = decide(replace(session, scores=scores), holdings, state, PARAMETERS, optimizer())
+    plain, _ = decide(session, holdings, state, PARAMETERS, optimizer())
+    assert decision.weights.tolist() == plain.weights.tolist()
+    assert decision.shares[7] == holdings.shares[7]
+    assert np.isinf(linear_cost(session, 1e6, PARAMETERS)[7])
+    missing, _ = decide(replace(session, scores=np.full(NAMES, np.nan)), holdings, state, PARAMETERS, optimizer())
+    assert missing.unscored == 12
+
+
 def test_open_orders_are_netted() -> None:
     session = make_session()
     holdings = make_holdings(session, {})

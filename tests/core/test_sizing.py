@@ -123,3 +123,38 @@ def test_no_order_sells_more_than_is_held(rows: list[tuple[int, int, int]]) -> N
 
 def test_sales_come_first_each_by_ticker() -> None:
     assert order_sequence(np.array([1, -1, 1, -1, 0]), ("D", "C", "B", "A", "E")) == [3, 1, 2, 0]
+
+
+def test_caps_groups_and_sum_are_cut_on_the_largest_free_weight() -> None:
+    """Targets above the limits: column 0 is pinned, 1 breaks its cap, then 2 the group's cap, then 3 the sum."""
+    limits = limits_of(
+        4,
+        pinned=np.array([True, False, False, False]),
+        caps=np.array([1.0, 0.105, 1.0, 1.0]),
+        groups=np.array([0, 0, 0, 1]),
+        group_caps=np.array([0.55, 1.0]),
+        invested=0.75,
+    )
+    held_shares = np.array([30, 0, 0, 0])
+    sized = size(np.array([0.3, 0.2, 0.2, 0.3]), held_shares, 100.0, np.ones(4), np.eye(4) * 1e-6, limits)
+    assert sized.shares.tolist() == [30, 10, 15, 20]
+    assert sized.trimmed.tolist() == [0, 10, 5, 10]
+    assert sized.violations == ()
+
+
+def test_volatility_trim_reaches_the_bound_and_goes_no_further() -> None:
+    covariance, close = np.diag([4e-4, 1e-4]), np.array([0.01, 0.01])
+    limits = limits_of(2, volatility=0.10, pinned=np.array([False, True]))
+    sized = size(np.array([0.9, 0.05]), np.array([0, 5000]), 1000.0, close, covariance, limits)
+    assert sized.shares[1] == 5000
+    exact = np.sqrt((0.10**2 / 252 - 1e-4 * 0.05**2) / 4e-4)
+    assert sized.shares[0] == int(exact / 1e-5)
+
+
+def test_a_sale_kept_is_paid_for_by_the_largest_purchase_where_the_sum_is_at_its_limit() -> None:
+    held_shares, close = np.array([10, 10, 0, 0]), np.array([30.0, 30.0, 10.0, 10.0])
+    weights = np.array([0.259, 0.259, 0.052, 0.030])  # sales 0.041 each, 0.06 on whole shares; purchases 0.05 and 0.03
+    limits = limits_of(4, turnover=0.082, invested=0.58)
+    sized = size(weights, held_shares, 1000.0, close, np.eye(4) * 1e-6, limits)
+    assert sized.violations == ()
+    assert sized.shares.tolist() == [9, 8, 2, 3]  # base 0.29 each; one share kept for three of the purchase

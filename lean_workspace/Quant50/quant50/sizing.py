@@ -111,7 +111,7 @@ def _cut_sums(shares: Ints, held: Floats, unit: Floats, limits: Limits) -> Ints:
             column = _largest(shares * unit, inside & free & (shares > 0))
             if column < 0:
                 break
-            shares[column] -= min(int(np.ceil(excess / unit[column])), int(shares[column]))
+            shares[column] -= min(int(np.ceil((excess - TOLERANCE) / unit[column])), int(shares[column]))
     return shares
 
 
