@@ -257,6 +257,9 @@ def test_a_missed_fall_triggers_the_stop() -> None:
     decision, state = decide(session, holdings, marks_of(session, holdings), PARAMETERS, optimizer())
     assert decision.shares[4] == 0
     assert state.stopped == {"T04": session.date}
+    assert next(a.detail for a in decision.actions if a.ticker == "T04").startswith(
+        "0.4000 below the maximum, allowed 0.0"
+    )
 
 
 def test_actions_name_the_rule() -> None:
