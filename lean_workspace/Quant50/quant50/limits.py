@@ -132,7 +132,8 @@ def after_forced(held: Floats, limits: Limits) -> Floats:
 
 def volatility(weights: Floats, covariance: Floats) -> float:
     """Annual volatility of weights (n,) under a covariance (n, n) of returns per session."""
-    return float(np.sqrt(max(0.0, weights @ covariance @ weights) * SESSIONS_PER_YEAR))
+    variance = float(weights @ covariance @ weights)
+    return float(np.sqrt(max(0.0, variance) * SESSIONS_PER_YEAR))
 
 
 def attainable(held: Floats, covariance: Floats, limits: Limits) -> Limits:
@@ -154,7 +155,7 @@ def attainable(held: Floats, covariance: Floats, limits: Limits) -> Limits:
 
 def group_sums(weights: Floats, limits: Limits) -> Floats:
     """Summed weight (G,) of each group."""
-    return np.bincount(limits.groups, weights=weights, minlength=len(limits.group_caps))
+    return np.bincount(limits.groups, weights=weights, minlength=len(limits.group_caps)).astype(np.float64)
 
 
 def violations(

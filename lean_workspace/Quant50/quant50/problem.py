@@ -23,7 +23,7 @@ TOLERANCES: Final[dict[str, float]] = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9,
 
 SOLVED: Final[frozenset[str]] = frozenset({cp.OPTIMAL, cp.OPTIMAL_INACCURATE})
 
-EXCESS_PRICE: Final[float] = 1000.0
+EXCESS_PRICE: Final[float] = 100.0
 """Price of turnover above the limit, in units of the largest term of the objective. Far above what a unit of turnover
 can earn, so that the penalty is exact: the limit is exceeded only where it must be, and then by the least."""
 
