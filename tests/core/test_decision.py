@@ -484,3 +484,31 @@ def test_state_through_json_gives_the_same_decisions() -> None:
         assert first.orders == second.orders
         assert first.weights.tolist() == second.weights.tolist()
         assert first.actions == second.actions
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"close": np.ones(3)},
+        {"dates": CALENDAR[[*range(251), 250]]},
+        {"tickers": ("A",) * NAMES},
+        {"dates": CALENDAR[:200], "returns": np.zeros((200, NAMES)), "market": np.zeros(200)},
+    ],
+)
+def test_malformed_sessions_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="session"):
+        make_session(**change)
+
+
+def test_malformed_holdings_are_refused() -> None:
+    with pytest.raises(DataError):
+        Holdings(np.array([-1]), 1.0, 1.0, np.array([0]))
+    with pytest.raises(DataError):
+        Holdings(np.array([1]), 1.0, 1.0, np.array([0, 0]))
+
+
+def test_unknown_volatility_takes_the_largest_known() -> None:
+    returns = make_session().returns.copy()
+    returns[-10, 3] = np.nan
+    daily = make_session(returns=returns).daily_volatility()
+    assert daily[3] == np.delete(returns, 3, axis=1)[-63:].std(axis=0, ddof=1).max()
