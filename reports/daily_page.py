@@ -147,19 +147,28 @@ def _decision(sheet: Sheet, y: float, current: Day) -> None:
         rung = int(decision["rung"])
         known = RUNGS[rung] if rung < len(RUNGS) else "unknown"
         warning = rung > 1 or bool(decision["solve_error"])
-        predicted = f"Predicted volatility {percent(decision['predicted_volatility'], 1)}"
         solver = [
-            f"Rung {rung} of {len(RUNGS) - 1}, {known}; {decision['solve_error'] or decision['status']}",
-            f"{predicted}; exposure limit {percent(decision['exposure_limit'], 0)}",
+            f"Rung {rung} of {len(RUNGS) - 1}, {known}",
+            str(decision["solve_error"] or f"solver: {decision['status']}"),
+            f"predicted volatility {percent(decision['predicted_volatility'], 1)}, "
+            f"exposure limit {percent(decision['exposure_limit'], 0)}",
         ]
-    acted = [f"{rule}: {', '.join(t for t in tickers if t) or len(tickers)}" for rule, tickers in current.rules.items()]
-    notes = [("Model in force", model), ("Decision at this close", solver), ("Rules that acted", acted or ["none"])]
+    notes = [("Model in force", model), ("Decision at this close", solver), ("Rules that acted", _rule_lines(current))]
     for place, (title, lines) in enumerate(notes):
         x = MARGIN + place * (width + 14)
         sheet.heading(x, y, width, title)
         colour = WARNING if warning and place == 1 else INK
-        for step, text in enumerate(lines[:3] if len(lines) <= 3 else [*lines[:2], f"and {len(lines) - 2} more rules"]):
-            sheet.text(x, y + 15 + 10 * step, text, 7.2, colour=colour, width=width)
+        for step, text in enumerate(lines):
+            sheet.text(x, y + 14 + 9.6 * step, text, 7.2, colour=colour, width=width)
+
+
+def _rule_lines(current: Day) -> list[str]:
+    """The rules that acted, the most frequent first: at most three lines, each rule with its count."""
+    rules = sorted(current.rules.items(), key=lambda rule: (-len(rule[1]), rule[0]))
+    lines = [f"{name} ({len(tickers)}): {', '.join(ticker for ticker in tickers if ticker)}" for name, tickers in rules]
+    if len(rules) > 3:
+        lines[2:] = ["also " + ", ".join(f"{name} ({len(tickers)})" for name, tickers in rules[2:])]
+    return [line.removesuffix(": ") for line in lines] or ["none"]
 
 
 def _orders(sheet: Sheet, y: float, current: Day) -> None:

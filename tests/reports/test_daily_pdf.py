@@ -80,10 +80,12 @@ def test_the_page_holds_the_figures(tmp_path):
         f"{100 * (last['equity'] / 1e6 - 1):+.2f}%".replace("-", "−"),
         f"{100 * (last['benchmark'] / before['benchmark'] - 1):+.2f}%".replace("-", "−"),
         f"${last['equity']:,.0f}",
-        "Rung 1 of 4, full problem; optimal",
+        "Rung 1 of 4, full problem",
+        "solver: optimal",
+        "predicted volatility 9.4%, exposure limit 100%",
         "lightgbm, in force since 2019-12-26",
         "5 days old",
-        "stop-loss: GLD, SPY",
+        "stop-loss (2): GLD, SPY",
         "9 orders: bought",
         "1 decided at this close for the next open",
         "data 9f9f9f9f9f9f9f9f",
@@ -213,14 +215,37 @@ def test_groups_add_up_and_every_group_has_its_cap(tmp_path):
 def test_an_order_not_filled_is_counted_on_its_day_only(tmp_path):
     tables = make_tables(sessions=10)
     target = tables["orders"]["decision_date"] == tables["equity"]["date"].iloc[-2]
-    row = tables["orders"].index[target][0]
+    row = tables["orders"].index[target][:2]
     tables["orders"].loc[row, "fill_date"] = pd.NaT
     tables["orders"].loc[row, ["filled", "status"]] = [0, "canceled"]
     write_run(tmp_path / "run", **tables)
     run = read_run(tmp_path / "run")
-    assert Day(run).unfilled == 1
-    assert len(Day(run).orders) == 8
-    assert "1 sent for this open not filled." in text_of(write_daily(run, tmp_path))
+    assert Day(run).unfilled == 2
+    assert Day(run).leaving == 1
+    assert len(Day(run).orders) == 7
+    assert "2 sent for this open not filled." in text_of(write_daily(run, tmp_path))
+
+
+def test_lines_that_end_together_keep_their_names_apart(tmp_path):
+    tables = make_tables(sessions=30)
+    tables["equity"]["equity"] = tables["equity"]["benchmark"]
+    write_run(tmp_path / "run", **tables)
+    assert overlaps(write_daily(read_run(tmp_path / "run"), tmp_path)) == []
+
+
+def test_many_rules_are_counted_and_the_busiest_named_first(tmp_path):
+    tables = make_tables(sessions=10)
+    acted = ["stop-loss"] * 24 + ["forced exit"] * 3 + ["cool-off"] * 2 + ["drawdown guard"]
+    tickers = [f"T{i:03d}" for i in range(29)] + [""]
+    date = tables["equity"]["date"].iloc[-1]
+    tables["rules"] = pd.DataFrame({"date": [date] * 30, "ticker": tickers, "rule": acted, "detail": ""})
+    write_run(tmp_path / "run", **tables)
+    path = write_daily(read_run(tmp_path / "run"), tmp_path)
+    text = text_of(path)
+    assert "stop-loss (24): T000, T001" in text
+    assert "forced exit (3): T024, T025, T026" in text
+    assert "also cool-off (2), drawdown guard (1)" in text
+    assert overlaps(path) == []
 
 
 @pytest.mark.parametrize("rung", [2, 9])
@@ -231,3 +256,4 @@ def test_a_lower_rung_is_named(tmp_path, rung):
     write_run(tmp_path / "run", **tables)
     text = text_of(write_daily(read_run(tmp_path / "run"), tmp_path))
     assert f"Rung {rung} of 4, {'turnover limit raised' if rung == 2 else 'unknown'}" in text
+    assert "solver stopped after 1 iteration" in text

@@ -201,6 +201,10 @@ def test_summary_of_a_run_agrees_with_its_parts(tmp_path):
     assert figures["total_return"] == pytest.approx(equity[-1] / 1e6 - 1, rel=1e-12)
     assert figures["volatility"] == pytest.approx(np.std(returns, ddof=1) * math.sqrt(252), rel=1e-12)
     assert figures["sharpe"] == pytest.approx(metrics.sharpe(returns - 0.00008), rel=1e-12)
+    benchmark = run.equity["benchmark"].to_numpy()
+    market = benchmark[1:] / benchmark[:-1] - 1
+    assert figures["alpha"] == pytest.approx(metrics.alpha(returns - 0.00008, market - 0.00008), rel=1e-10)
+    assert figures["alpha_t"] == pytest.approx(newey_west_alpha(returns - 0.00008, market - 0.00008).t, rel=1e-10)
     assert figures["turnover_chosen"] == pytest.approx(252 * run.equity["turnover_chosen"].mean(), rel=1e-12)
     assert figures["benchmark_total_return"] == pytest.approx(run.equity["benchmark"].iloc[-1] / 1e6 - 1, rel=1e-12)
     assert figures["costs"] == pytest.approx(run.orders["fee"].sum() + run.orders["slippage"].sum())

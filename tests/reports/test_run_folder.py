@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from make_run import make_run, make_tables
 
@@ -24,6 +25,7 @@ def test_round_trip_and_equal_bytes(tmp_path):
     shuffled = tables | {"equity": tables["equity"][list(tables["equity"].columns[::-1])]}
     write_run(tmp_path / "b", **shuffled)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert pq.read_schema(tmp_path / "a" / "equity.parquet").metadata is None
     run = read_run(tmp_path / "a")
     for name in ("equity", "orders", "holdings", "decisions", "rules"):
         pd.testing.assert_frame_equal(getattr(run, name), tables[name], check_dtype=False)
