@@ -29,14 +29,8 @@ FORMAT: Final[int] = 1
 """Version of the stored form; another one is refused."""
 
 ADMITTED: Final[frozenset[tuple[str, str]]] = frozenset(
-    (module, name)
-    for package in ("numpy.core", "numpy._core")
-    for module, name in (
-        (f"{package}.multiarray", "_reconstruct"),
-        (f"{package}.numeric", "_frombuffer"),
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-    )
+    [("numpy", "ndarray"), ("numpy", "dtype")]
+    + [(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")]
 )
 """The only globals a bundle's pickle may name; containers, numbers, text and bytes need none."""
 
