@@ -11,7 +11,8 @@ from scipy.optimize import minimize
 from quant50.covariance import ledoit_wolf
 from quant50.errors import BuildError, DataError
 from quant50.groups import GROUPS
-from quant50.limits import Limits, after_forced, bounds, turnover, violations
+from quant50.ladder import scaled
+from quant50.limits import Limits, after_forced, bounds, turnover, violations, volatility
 from quant50.optimizer import GRID, TOLERANCE, Inputs, Optimizer, Solution
 from quant50.parameters import Parameters
 
@@ -106,10 +107,10 @@ def test_objective_equals_an_independent_solver(optimizer: Optimizer, seed: int)
     assert solution.objective == optimizer.objective(solution.weights, inputs)
 
 
-@pytest.mark.parametrize("volatility", [0.02, 0.05])
-def test_the_full_covariance_decides_on_the_volatility(volatility: float) -> None:
+@pytest.mark.parametrize("limit", [0.02, 0.05])
+def test_the_full_covariance_decides_on_the_volatility(limit: float) -> None:
     coarse = Optimizer(SIZE, 1, PARAMETERS)
-    inputs = _day(5, names=SIZE, volatility=volatility, turnover=1.0)
+    inputs = _day(5, names=SIZE, volatility=limit, turnover=1.0)
     random = np.random.default_rng(1)
     blocks = np.repeat(random.normal(0, 0.01, (252, 6)), 4, axis=1) + random.normal(0, 0.004, (252, SIZE))
     inputs = replace(inputs, covariance=ledoit_wolf(blocks).matrix)
@@ -117,7 +118,7 @@ def test_the_full_covariance_decides_on_the_volatility(volatility: float) -> Non
     _inside(solution, inputs)
     assert solution.corrections > 0
     assert solution.rung == 1
-    assert solution.volatility == pytest.approx(volatility, abs=2e-3)
+    assert solution.volatility == pytest.approx(limit, abs=2e-3)
 
 
 def test_turnover_is_raised_to_the_least_that_is_needed(optimizer: Optimizer) -> None:
@@ -149,6 +150,15 @@ def test_fourth_rung_scales_what_is_held(monkeypatch: pytest.MonkeyPatch) -> Non
     _inside(solution, inputs)
     assert solution.rung == 4
     np.testing.assert_allclose(solution.weights, inputs.held * 0.25 / 0.3, atol=2e-6)
+
+
+def test_scaling_ends_exactly_at_the_volatility_limit_with_a_pinned_name() -> None:
+    inputs = _day(4, volatility=0.06, pinned=np.arange(12) == 0)
+    lower, upper = bounds(inputs.held, inputs.limits)
+    weights = scaled(inputs.held, lower, upper, inputs.covariance, inputs.limits)
+    assert weights[0] == inputs.held[0]
+    assert weights[1] < inputs.held[1]
+    assert volatility(weights, inputs.covariance) == pytest.approx(0.06, abs=1e-9)
 
 
 @pytest.mark.parametrize("turnover_limit", [0.15, 1.0])
@@ -187,14 +197,14 @@ def test_no_turnover_allowed_keeps_every_share(optimizer: Optimizer) -> None:
     kind=st.sampled_from(
         ["plain", "no variance", "correlated", "equal scores", "huge returns", "concentrated", "negative"]
     ),
-    volatility=st.sampled_from([0.0, 0.03, 0.10]),
+    risk=st.sampled_from([0.0, 0.03, 0.10]),
     invested=st.sampled_from([0.0, 0.25, 0.99]),
     turnover_limit=st.sampled_from([0.0, 0.15, 1.0]),
     holdings=st.sampled_from([1, 5, 50]),
     masked=st.integers(0, 3),
 )
 def test_hostile_days_end_inside_every_limit(
-    optimizer: Optimizer, seed: int, names: int, kind: str, volatility: float, invested: float, turnover_limit: float,
+    optimizer: Optimizer, seed: int, names: int, kind: str, risk: float, invested: float, turnover_limit: float,
     holdings: int, masked: int,
 ) -> None:  # fmt: skip
     random = np.random.default_rng(seed)
