@@ -212,7 +212,7 @@ def test_hostile_days_end_inside_every_limit(
     inputs = _day(
         seed,
         names,
-        volatility=volatility,
+        volatility=risk,
         invested=invested,
         turnover=turnover_limit,
         maximum_holdings=holdings,
