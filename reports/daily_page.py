@@ -61,8 +61,8 @@ def first_page(sheet: Sheet, current: Day) -> None:
     right = INNER - LEFT - 18
     sheet.heading(WIDTH - MARGIN - right, 382, right, "Groups against caps")
     draw_bars(sheet, WIDTH - MARGIN - right, 394, right, current.groups())
-    _decision(sheet, 583, current)
-    _orders(sheet, 630, current)
+    _decision(sheet, 580, current)
+    _orders(sheet, 631, current)
 
 
 def _headline(sheet: Sheet, current: Day, top: float) -> None:

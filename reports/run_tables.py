@@ -147,7 +147,7 @@ def _column(name: str, column: Any, kind: str) -> Any:
 def write_table(path: Path, name: str, frame: pd.DataFrame) -> None:
     """Write one checked table as Parquet; equal tables give equal bytes (fixed schema and options, no metadata)."""
     schema = pa.schema([pa.field(column, _ARROW[kind]) for column, kind in TABLES[name].items()])
-    table = pa.Table.from_pandas(check(name, frame), schema=schema, preserve_index=False).replace_schema_metadata(None)
+    table = pa.Table.from_pandas(check(name, frame), schema=schema, preserve_index=False)
     pq.write_table(
         table, path, compression="zstd", compression_level=3, version="2.6", data_page_version="1.0",
         row_group_size=1 << 20, use_dictionary=True, write_statistics=True, store_schema=False,
