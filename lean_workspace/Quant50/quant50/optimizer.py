@@ -26,19 +26,13 @@ from quant50.limits import (
     violations,
     volatility,
 )
-from quant50.optimizer_records import Inputs, Solution
+from quant50.optimizer_records import GRID, TOLERANCE, Inputs, Solution
 from quant50.parameters import Parameters
 from quant50.problem import MarkowitzProblem, Terms
 
 __all__ = ["GRID", "TOLERANCE", "Inputs", "Optimizer", "Solution"]
 
 Floats = NDArray[np.float64]
-
-GRID: Final[float] = 1e-6
-"""Weights are multiples of this, but for names that are not traded."""
-
-TOLERANCE: Final[float] = 1e-6
-"""Excess over a limit (fraction of equity, annual volatility) that the check of every result lets pass."""
 
 MAXIMUM_CORRECTIONS: Final[int] = 4
 """Times the volatility bound may be tightened because the factor form understated the volatility."""
@@ -129,8 +123,7 @@ class Optimizer:
         mu'w - aversion h w'Sigma w - c'|w - base| - aversion ||e * w||, where base is held after the forced moves:
         their cost is the same whatever is chosen.
         """
-        session = self._prepared(inputs)
-        return _objective(weights, session)
+        return _objective(weights, self._prepared(inputs))
 
     def _prepared(self, inputs: Inputs) -> _Session:
         """Inputs made ready for the problem."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,12 @@ from quant50.errors import DataError
 from quant50.limits import Limits
 
 Floats = NDArray[np.float64]
+
+GRID: Final[float] = 1e-6
+"""Weights are multiples of this, but for names that are not traded."""
+
+TOLERANCE: Final[float] = 1e-6
+"""Excess over a limit (fraction of equity, annual volatility) that the check of every result lets pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
