@@ -214,8 +214,8 @@ class Learner:
 def purge(rows: Rows, indices: Ints, test: Ints, embargo: int) -> Ints:
     """Of the rows at `indices`, those that may train a model which is tested on the contiguous sessions of `test`.
 
-    A row goes if its label span [t+1, end] overlaps that of any test row, or if it is of one of the `embargo` sessions
-    after the last test span's end.
+    A row goes if its label span [t+1, end] overlaps that of any test row, or if it is of the session at
+    which the last test span ends or of the `embargo` sessions after it.
     """
     first, last = int(rows.session[test].min()) + 1, int(rows.end[test].max())
     before = rows.end[indices] < first

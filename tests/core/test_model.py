@@ -84,9 +84,10 @@ def test_altered_bytes_are_refused_or_leave_the_bundle_as_it_was(data: st.DataOb
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
     try:
-        assert loads(bytes(content)) == linear()
-    except ModelError as error:
-        assert "\n" not in str(error)
+        found = loads(bytes(content))
+    except ModelError:
+        return
+    assert found == linear()
 
 
 @pytest.mark.parametrize(
