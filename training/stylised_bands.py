@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ def measure_bands(folder: Path) -> dict[str, tuple[float, float]]:
         A file is missing or the bars are shorter than one window.
     """
     every = [window_facts(sample) for sample in real_windows(folder)]
-    return {name: tuple(np.percentile([one[name] for one in every], PERCENTILES)) for name in every[0]}  # type: ignore[misc]
+    return {name: tuple(np.percentile([one[name] for one in every], PERCENTILES)) for name in every[0]}
 
 
 def real_windows(folder: Path, window: int = WINDOW) -> list[Sample]:
@@ -89,7 +89,7 @@ def _real_sample(folder: Path) -> tuple[Sample, pd.DatetimeIndex, list[str]]:
     actions = pd.read_parquet(folder / "actions.parquet", columns=["date", "ticker", "kind", "value"])
     actions["date"] = pd.to_datetime(actions.date)
 
-    def spread(kinds: list[str], aggregate: str, fill: float) -> Floats:
+    def spread(kinds: list[str], aggregate: Literal["prod", "sum"], fill: float) -> Floats:
         chosen = actions[actions.kind.isin(kinds)]
         grid = chosen.pivot_table(index="date", columns="ticker", values="value", aggfunc=aggregate)
         return grid.reindex(index=dates, columns=tickers).fillna(fill).to_numpy(float)

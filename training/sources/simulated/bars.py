@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from quant50.groups import ETF_GROUPS, SECTORS
-from training.sources.simulated.corporate import Company, Ints
+from training.sources.simulated.corporate import Bools, Company, Ints
 from training.sources.simulated.parameters import MarketParameters, stream
 from training.sources.simulated.volatility import Floats, autoregression, student
 
@@ -44,14 +44,21 @@ def dollar_volumes(parameters: MarketParameters, moves: Floats, mood: Floats, ca
     """
     p, generator = parameters, stream(parameters, "volume")
     shape = moves.shape
-    log = np.log(0.006 * capitalisation) + 0.4 * generator.standard_normal(shape[1])
+    start = capitalisation[0]
+    log = (
+        np.log(0.006 * start)
+        + p.volume_elasticity * np.log(capitalisation / start)
+        + 0.4 * generator.standard_normal(shape[1])
+    )
     log += p.volume_own * autoregression(generator, shape, p.volume_half_life, 1.0)
-    log += p.volume_common * autoregression(generator, shape[:1], p.volume_half_life, 1.0)[:, None] + 0.25 * mood[:, None]
+    log += (
+        p.volume_common * autoregression(generator, shape[:1], p.volume_half_life, 1.0)[:, None] + 0.16 * mood[:, None]
+    )
     log += p.volume_response * np.minimum(moves, 8.0) + p.volume_noise * generator.standard_normal(shape)
-    return np.exp(log)
+    return np.asarray(np.exp(log))
 
 
-def fund_weights(company: Company, capitalisation: Floats, members: Floats, listed: Floats) -> dict[str, Floats]:
+def fund_weights(company: Company, capitalisation: Floats, members: Bools, listed: Bools) -> dict[str, Floats]:
     """Weights of the equity funds at each review, {ticker: (K, N)}, rows summing to 1."""
     cap = np.where(listed, capitalisation, 0.0)
     inside = np.where(members, cap, 0.0)
@@ -64,6 +71,12 @@ def fund_weights(company: Company, capitalisation: Floats, members: Floats, list
     for ticker, group in ETF_GROUPS.items():
         if group in SECTORS:
             chosen[ticker] = np.where(company.sector == SECTORS.index(group), inside, 0.0)
+    for ticker, group in ETF_GROUPS.items():
+        # in a small market a sector may have no member for a while: its fund then holds the sector's listed stocks
+        if group in SECTORS:
+            own = np.where(company.sector == SECTORS.index(group), cap + 1e-9, 0.0)
+            vacant = chosen[ticker].sum(axis=1, keepdims=True) == 0.0
+            chosen[ticker] = np.where(vacant, own, chosen[ticker])
     return {ticker: value / value.sum(axis=1, keepdims=True) for ticker, value in chosen.items()}
 
 

@@ -162,7 +162,7 @@ def index_members(capitalisation: Floats, listed: Bools, size: int) -> Bools:
         order = np.argsort(-np.where(listed[k], capitalisation[k], -np.inf), kind="stable")
         rank = np.empty(len(order), int)
         rank[order] = np.arange(len(order))
-        current &= listed[k] & (rank < 1.03 * size)
+        current &= listed[k] & (rank < int(1.03 * size))
         outsiders = [i for i in order if listed[k, i] and not current[i]]
         current[outsiders[: size - int(current.sum())]] = True
         members[k] = current

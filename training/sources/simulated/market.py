@@ -84,7 +84,9 @@ class SimulatedMarket:
 def sessions_of(parameters: MarketParameters) -> NDArray[np.datetime64]:
     """The NYSE session before the years shown, and the sessions of those years."""
     first = date(parameters.end.year - parameters.years, parameters.end.month, parameters.end.day)
-    calendar = exchange_calendars.get_calendar("XNYS", start=pd.Timestamp(first) - pd.Timedelta(days=10), end=parameters.end)
+    calendar = exchange_calendars.get_calendar(
+        "XNYS", start=pd.Timestamp(first) - pd.Timedelta(days=10), end=parameters.end
+    )
     every = calendar.sessions.to_numpy().astype("datetime64[D]")
     begin = int(np.searchsorted(every, np.datetime64(first, "D"), side="right")) - 1
     return np.asarray(every[begin:])

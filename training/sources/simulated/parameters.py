@@ -49,33 +49,35 @@ class MarketParameters:
     hole_rate: float = 0.0002
     # returns
     drift: float = 0.12
-    market_deviation: float = 0.0084
+    market_deviation: float = 0.0085
     sector_deviation: float = 0.0042
-    idiosyncratic_deviation: float = 0.0100
+    idiosyncratic_deviation: float = 0.0106
     overnight_share: float = 0.27
+    market_freedom: float = 6.0
     overnight_freedom: float = 3.2
     intraday_freedom: float = 5.0
     earnings_multiple: float = 5.5
     closing_pressure: float = 0.055
     # volatility
-    slow_volatility: float = 0.24
+    slow_volatility: float = 0.26
     slow_half_life: float = 90.0
-    fast_volatility: float = 0.22
+    fast_volatility: float = 0.20
     fast_half_life: float = 8.0
-    stress_multiple: float = 1.6
+    stress_multiple: float = 1.45
     stress_sessions: float = 50.0
     calm_sessions: float = 450.0
-    own_volatility: float = 0.28
-    own_half_life: float = 25.0
+    own_volatility: float = 0.33
+    own_half_life: float = 35.0
     common_share: float = 0.75
-    leverage: float = 0.11
+    leverage: float = 0.15
     leverage_half_life: float = 8.0
     reference_half_life: float = 10.0
     # range and volume
     range_multiple: float = 1.04
-    volume_response: float = 0.24
+    volume_response: float = 0.225
     volume_noise: float = 0.19
-    volume_own: float = 0.235
+    volume_own: float = 0.245
+    volume_elasticity: float = 0.6
     volume_common: float = 0.14
     volume_half_life: float = 14.0
 
@@ -90,8 +92,10 @@ class MarketParameters:
         if self.signal > 0.2:
             raise ParameterError(f"simulated market: a signal of rank IC {self.signal} is beyond 0.2")
         if not 0 < self.index_share <= 1 or self.late_share + self.delisted_share > 0.5 or self.hole_rate > 0.1:
-            raise ParameterError("simulated market: index_share, late_share, delisted_share or hole_rate is out of range")
-        if min(self.overnight_freedom, self.intraday_freedom) <= 2:
+            raise ParameterError(
+                "simulated market: index_share, late_share, delisted_share or hole_rate is out of range"
+            )
+        if min(self.market_freedom, self.overnight_freedom, self.intraday_freedom) <= 2:
             raise ParameterError("simulated market: shocks need more than 2 degrees of freedom")
 
     @property

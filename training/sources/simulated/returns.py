@@ -23,8 +23,9 @@ from training.sources.simulated.volatility import DELAY, Floats, Shocks
 
 LABEL_SESSIONS: Final[int] = 5
 
-TILT_PER_RANK_IC: Final[float] = 1.02
-"""Expected label of a signal of one standard deviation, in units of σ·√5, per unit of rank IC (measured, see tests)."""
+TILT_PER_RANK_IC: Final[float] = 0.985
+"""Expected label of a signal of one standard deviation, in units of σ·√5, per unit of rank IC. Measured on 16 seeds of
+12 years with and without the signal on the same shocks; the forms of single seeds lie within 12 % of their mean."""
 
 LARGEST_MOVE: Final[float] = 0.45
 """No overnight or intraday shock exceeds this fraction of the price, on either side."""
@@ -41,8 +42,8 @@ class Levels:
     Attributes
     ----------
     open, close : (T, N)
-    signal : (T, N) standardised score known at the close of t, NaN where its features are unknown; it moves the expected
-        return from the open of t+1 to the open of t+6 in equal parts
+    signal : (T, N) standardised score known at the close of t, NaN where its features are unknown; it moves the
+        expected return from the open of t+1 to the open of t+6 in equal parts
     cut : shocks cut at `LARGEST_MOVE`
     """
 

@@ -32,7 +32,7 @@ def vix(parameters: MarketParameters, market: SimulatedMarket) -> pd.DataFrame:
 
 
 def factors(parameters: MarketParameters, market: SimulatedMarket) -> pd.DataFrame:
-    """Long-short factors, percent a session: size and momentum from the stocks, the others from drawn characteristics."""
+    """Long-short factors, percent a session: size and momentum of the stocks, the others of drawn characteristics."""
     stocks = market.stocks
     change = np.zeros((len(market.dates), stocks))
     change[1:] = market.levels.close[1:] / market.levels.close[:-1] - 1.0

@@ -65,7 +65,7 @@ class SimulatedSource:
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
     def fingerprint(self) -> str:
-        """SHA-256 of the parameters, of this package's code and of the libraries' versions: all the records follow from."""
+        """SHA-256 of the parameters, this package's code and the libraries' versions: the records follow."""
         digest = hashlib.sha256(repr((self.parameters, self.erroneous, np.__version__, pd.__version__)).encode())
         for path in sorted(Path(__file__).parent.glob("*.py")):
             digest.update(path.name.encode() + path.read_bytes())

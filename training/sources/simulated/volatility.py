@@ -47,7 +47,9 @@ class Shocks:
     earnings: NDArray[np.bool_]
 
 
-def autoregression(generator: np.random.Generator, shape: tuple[int, ...], half_life: float, deviation: float) -> Floats:
+def autoregression(
+    generator: np.random.Generator, shape: tuple[int, ...], half_life: float, deviation: float
+) -> Floats:
     """Stationary Gaussian AR(1) paths along the first axis."""
     memory = 0.5 ** (1.0 / half_life)
     noise = generator.standard_normal(shape) * np.sqrt(1.0 - memory**2)
@@ -76,9 +78,7 @@ def shocks(parameters: MarketParameters, sessions: int, sector: NDArray[np.int8]
     """Overnight and intraday shocks of every stock, from market, sector and own parts."""
     p, stocks = parameters, len(sector)
     generator = stream(p, "market")
-    market_normal = np.stack(
-        [student(generator, (sessions,), p.overnight_freedom), student(generator, (sessions,), p.intraday_freedom)], axis=1
-    )
+    market_normal = student(generator, (sessions, 2), p.market_freedom)
     share = np.sqrt([p.overnight_share, 1.0 - p.overnight_share])
     common = _common_volatility(p, sessions, market_normal @ share)
     market_volatility = p.market_deviation * np.exp(common)
