@@ -259,3 +259,13 @@ def test_stylised_facts_of_the_default_seed() -> None:
 def test_stylised_facts_of_other_seeds(seed: int) -> None:
     rows = table(facts(simulate(MarketParameters(seed=seed)).sample()), BANDS)
     assert [row.fact for row in rows if not row.passed] == []
+
+
+def test_labels_exist_while_listed_only(small: SimulatedMarket) -> None:
+    """A delisted stock's flat index would have label 0, below the drift: a false signal for whatever marks it."""
+    label = small.labels()
+    gone = np.flatnonzero(small.company.last < len(small.dates) - 1)
+    assert len(gone) > 0
+    for i in gone:
+        assert np.isnan(label[small.company.last[i] :, i]).all()
+        assert np.isfinite(label[small.company.last[i] - 1, i])

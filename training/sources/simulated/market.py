@@ -75,10 +75,14 @@ class SimulatedMarket:
         )
 
     def labels(self) -> Floats:
-        """True 5-session return of each stock from the open of t+1 to the open of t+6, (T, N), NaN at the end."""
+        """True 5-session return of each stock from the open of t+1 to the open of t+6, (T, N).
+
+        NaN where the stock is not listed at t and t+1, and at the end; a delisting inside the span ends in cash.
+        """
         found = np.full_like(self.levels.open, np.nan)
         found[:-6] = self.levels.open[6:] / self.levels.open[1:-5] - 1.0
-        return found
+        row = np.arange(len(found))[:, None]
+        return np.where((row >= self.company.first) & (row < self.company.last), found, np.nan)
 
 
 def sessions_of(parameters: MarketParameters) -> NDArray[np.datetime64]:
