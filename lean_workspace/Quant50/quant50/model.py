@@ -47,14 +47,11 @@ class Bundle:
     coefficients : F numbers of a linear kind (missing features count as 0), empty for LightGBM
     trained_through, usable_from : ISO dates, last session the training saw and first session that may use it
     label, window : what was learned and from which sessions, in words
-    ic : rank information coefficient for the expected returns, shrunk and floored at 0
-    ic_standard_error : Newey-West standard error of the unshrunk estimate
+    ic, ic_standard_error : rank IC, shrunk and floored at 0; Newey-West standard error of the unshrunk estimate
     sectors : sector code of each ticker (`quant50.groups`)
     universe : candidate tickers of the first session it may be used on
     actions : (ISO ex-date, ticker, new per old share, USD per old share) of the last `HISTORY_SESSIONS` sessions
-    versions, metrics, parameters : of the training
-    data_hash : sha256 of the rows it was trained on
-    commit : git commit of the training code
+    versions, metrics, parameters, commit : of the training; data_hash : sha256 of the rows it was trained on
 
     Raises
     ------
