@@ -64,7 +64,7 @@ def raw_reference(panel: Panel, column: int) -> dict[str, float]:
     year, market_year = tail(252), market[-252:]
     fit = np.full(2, math.nan)
     residual = math.nan
-    if np.isfinite(year).all():
+    if np.isfinite(year).all() and np.isfinite(market_year).all():
         design = np.column_stack([np.ones(252), market_year])
         fit = np.linalg.lstsq(design, year, rcond=None)[0]
         residual = float(np.sqrt(np.sum((year - design @ fit) ** 2) / 250))

@@ -29,10 +29,18 @@ def without_bars(panel: Panel, cells: list[tuple[int, str]]) -> Panel:
 
 
 def market() -> Panel:
-    """The difficult market with windows that open on holes of one and three sessions, SPY's among them."""
+    """The difficult market with windows that open on holes short and long, SPY's among them.
+
+    PLAIN2 leaves the index while the other stock of its sector stays, and SPY stands in the index by mistake.
+    """
     panel, _ = difficult_market()
-    cells = [(3, "PLAIN"), (4, "PLAIN"), (5, "PLAIN"), (20, "SPLIT"), (41, "LATE"), (50, "SPY")]
-    return without_bars(panel, cells)
+    cells = [(3, "PLAIN"), (4, "PLAIN"), (5, "PLAIN"), (20, "SPLIT"), (41, "LATE")]
+    cells += [(row, "REVERSE") for row in range(10, 271)] + [(row, "SPY") for row in range(24, 50)]
+    panel = without_bars(panel, cells)
+    member = panel.member.copy()
+    member[:, panel.column("SPY")] = True
+    member[310:, panel.column("PLAIN2")] = False
+    return replace(panel, member=member)
 
 
 PANEL = market()
@@ -50,7 +58,7 @@ def test_names_are_unique() -> None:
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES) == FEATURES.shape[2]
 
 
-@pytest.mark.parametrize("row", [273, 276, 280, 281, 293, 299, 313, 320, LAST])
+@pytest.mark.parametrize("row", [273, 276, 280, 281, 285, 293, 298, 299, 313, 320, LAST])
 def test_raw_features_are_those_of_the_window_written_out(row: int) -> None:
     window = PANEL.rows(row - HISTORY_SESSIONS + 1, row + 1)
     expected = reference(window)
@@ -72,6 +80,7 @@ def test_one_session_equals_the_panel_to_the_bit() -> None:
 def test_chunks_blocks_and_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("quant50.features.CHUNK_SESSIONS", 13)
     monkeypatch.setattr("quant50.features.BLOCK_COLUMNS", 3)
+    monkeypatch.setattr("quant50.features.WRITE_SESSIONS", 5)
     np.testing.assert_array_equal(panel_features(PANEL, returns(PANEL), threads=1), FEATURES)
 
 
@@ -79,6 +88,7 @@ def test_nothing_for_early_sessions_etfs_and_those_who_are_not_members() -> None
     assert np.isnan(FEATURES[: HISTORY_SESSIONS - 1]).all()
     assert np.isnan(FEATURES[:, PANEL.column("SPY")]).all()
     assert np.isnan(FEATURES[~PANEL.member]).all()
+    assert PANEL.member[:, PANEL.column("SPY")].all()
     assert np.isfinite(FEATURES[LAST, PANEL.column("PLAIN")]).all()
     assert np.nanmin(FEATURES) == -0.5
     assert np.nanmax(FEATURES) == 0.5
@@ -174,7 +184,7 @@ def test_ties_rank_by_ticker() -> None:
 
 
 def test_a_constant_price_is_calm() -> None:
-    row, column = 300, PANEL.column("CONST")
+    row, column = 280, PANEL.column("CONST")
     columns, raw = raw_features(PANEL, returns(PANEL), PANEL.column("SPY"), np.array([row]))
     place = int(np.flatnonzero(columns == column)[0])
     value = {name: raw[i, 0, place] for i, name in enumerate(FEATURE_NAMES)}

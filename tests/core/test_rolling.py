@@ -10,14 +10,22 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from quant50.errors import DataError
 from quant50.rolling import (
-    decayed_sum, deviation, fold, join_paths, market_model, price_path, relative_average, rolling_maximum,
-    rolling_product, rolling_sum,
-)  # fmt: skip
+    decayed_sum,
+    deviation,
+    fold,
+    join_paths,
+    market_model,
+    price_path,
+    relative_average,
+    rolling_maximum,
+    rolling_product,
+    rolling_sum,
+)
 
 ROWS = 80
 
 
-@pytest.fixture()
+@pytest.fixture
 def values() -> np.ndarray:
     return np.random.default_rng(3).normal(0.001, 0.02, (ROWS, 3))
 
@@ -63,7 +71,7 @@ def test_path_extremes(values: np.ndarray, window: int) -> None:
     now = index[window - 1 :]
     np.testing.assert_allclose(low, now / closes.max(-1), rtol=1e-13)
     np.testing.assert_allclose(high, now / closes.min(-1), rtol=1e-13)
-    np.testing.assert_allclose(growth[1:], now[1:] / index[: -window], rtol=1e-13)
+    np.testing.assert_allclose(growth[1:], now[1:] / index[:-window], rtol=1e-13)
 
 
 def test_relative_average_is_the_recursion_from_the_first_price(values: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from quant50.rolling import (
     relative_average,
     rolling_maximum,
     rolling_sum,
-)  # fmt: skip
+)
 
 _GRID = 1.5 * 2.0**8  # the last bit of a number of this size is 2^-44
 
@@ -116,7 +116,7 @@ def _volume_features(window: Window) -> dict[str, Floats]:
     """Features of trading volume and of the hours of trading."""
     dollars = window.dollar_volume
     traded = np.where(np.isnan(dollars), np.nan, dollars > 0)
-    impact = np.where(dollars > 0, np.abs(window.total) / dollars, 0.0 * dollars)
+    impact = np.where(dollars > 0, np.abs(window.total) / dollars, 0.0)
     month = rolling_sum(dollars, 21)
     half = rolling_sum(month, 6, 21)
     return {

@@ -66,6 +66,9 @@ BLOCK_COLUMNS = 24
 CHUNK_SESSIONS = 768
 """Sessions computed together: enough to outweigh the 273 sessions of history that each chunk reads again."""
 
+WRITE_SESSIONS = 32
+"""Sessions ranked and written together, small enough to stay in cache between the two."""
+
 
 def panel_features(panel: Panel, returns: Returns, threads: int = 2) -> NDArray[np.float32]:
     """Features of every session of a panel.
@@ -95,7 +98,7 @@ def panel_features(panel: Panel, returns: Returns, threads: int = 2) -> NDArray[
 
     def compute(start: int) -> None:
         rows = np.arange(start, min(start + CHUNK_SESSIONS, sessions))
-        result[rows[0] : rows[-1] + 1] = _chunk(panel, returns, market, rows)
+        _fill(result[rows[0] : rows[-1] + 1], panel, returns, market, rows)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(compute, range(HISTORY_SESSIONS - 1, sessions, CHUNK_SESSIONS)))
@@ -113,16 +116,20 @@ def session_features(panel: Panel) -> NDArray[np.float32]:
     if len(panel.dates) != HISTORY_SESSIONS:
         raise DataError(f"features: a window of {HISTORY_SESSIONS} sessions is needed, not {len(panel.dates)}")
     rows = np.array([HISTORY_SESSIONS - 1])
-    return np.asarray(_chunk(panel, returns(panel), panel.column(MARKET), rows)[0])
+    result = np.empty((1, len(panel.tickers), len(FEATURE_NAMES)), dtype=np.float32)
+    _fill(result, panel, returns(panel), panel.column(MARKET), rows)
+    return np.asarray(result[0])
 
 
-def _chunk(panel: Panel, returns: Returns, market: int, rows: Ints) -> NDArray[np.float32]:
-    """Features of adjoining sessions, (rows, N, F)."""
+def _fill(result: NDArray[np.float32], panel: Panel, returns: Returns, market: int, rows: Ints) -> None:
+    """Write the features of adjoining sessions into `result`, (rows, N, F)."""
     columns, raw = raw_features(panel, returns, market, rows)
     member = panel.member[rows][:, columns]
-    result = np.full((len(rows), panel.close.shape[1], len(FEATURE_NAMES)), np.nan, dtype=np.float32)
-    result[:, columns] = np.stack([session_ranks(values, member) for values in raw], axis=-1)
-    return result
+    for start in range(0, len(rows), WRITE_SESSIONS):
+        part = slice(start, start + WRITE_SESSIONS)
+        ranks = np.array([session_ranks(values[part], member[part]) for values in raw])
+        result[part] = np.nan
+        result[part, columns] = np.moveaxis(ranks, 0, -1)
 
 
 def raw_features(panel: Panel, returns: Returns, market: int, rows: Ints) -> tuple[Ints, Floats]:
