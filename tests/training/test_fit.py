@@ -21,8 +21,8 @@ NAMES = ("volatility_21", "momentum_12_1", "beta_252")
 QUICK: dict[str, Any] = {"trees": 8, "leaves": 5, "minimum_leaf_rows": 50, "minimum_sessions": 20, "sessions_step": 1}
 
 
-def market(seed: int, signal: float, sessions: int = 240, names: int = 40) -> Rows:
-    """Independent labels; the signal is an interaction of the first two features."""
+def market(seed: int, signal: float, sessions: int = 240, names: int = 41) -> Rows:
+    """Independent labels; the signal is an interaction of the first two features; an odd number, so one rank is 0."""
     random = np.random.default_rng(seed)
     ranks = (np.arange(names) / (names - 1) - 0.5).astype(np.float32)
     features = np.stack([random.permuted(np.tile(ranks, (sessions, 1)), axis=1) for _ in NAMES], axis=2)

@@ -129,6 +129,21 @@ def test_an_unchanged_week_is_not_trained_twice(tmp_path: Path) -> None:
     assert bundle_in_force(tmp_path, chosen[-1].usable_from.item()).parameters["trees"] == 4
 
 
+def test_data_that_only_the_ic_estimate_saw_change_the_key(tmp_path: Path) -> None:
+    data = training_set()
+    calendar = weeks(data.panel.dates)
+    week = next(week for week in calendar[18:] if week.number % PARAMETERS.ic_refresh_weeks == 3)
+    anchor = anchor_week(week, calendar, PARAMETERS.ic_refresh_weeks)
+    first = usable(data.rows, anchor, PARAMETERS.training_years)[0]
+    assert first < usable(data.rows, week, PARAMETERS.training_years)[0]
+    excess = data.rows.excess.copy()
+    excess[first] += 1.0
+    changed = replace(data, rows=replace(data.rows, excess=excess))
+    (before,) = train_weeks(data, [week], tmp_path, PARAMETERS)
+    (after,) = train_weeks(changed, [week], tmp_path, PARAMETERS)
+    assert (after.status, after.key != before.key) == ("trained", True)
+
+
 def test_a_damaged_cache_is_trained_again(tmp_path: Path) -> None:
     data = training_set()
     week = weeks(data.panel.dates)[14]
