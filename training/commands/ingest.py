@@ -32,8 +32,7 @@ def run_ingest(source: Source, store_path: Path, progress: bool) -> IngestSummar
 
 def render(summary: IngestSummary) -> Table:
     """The closing table: rows kept, rejected with the reason, flagged."""
-    market = "simulated market" if summary.simulated else "real market"
-    table = Table(title=f"Market store {summary.status}: {summary.store}", caption=_caption(summary, market))
+    table = Table(title=f"Market store {summary.status}: {summary.store}", caption=_caption(summary))
     table.add_column("Table or check")
     table.add_column("Rows", justify="right")
     for name, count in summary.rows.items():
@@ -46,8 +45,10 @@ def render(summary: IngestSummary) -> Table:
     return table
 
 
-def _caption(summary: IngestSummary, market: str) -> str:
-    lines = [f"{summary.description} ({market})", f"content {summary.content_hash[:16]}"]
+def _caption(summary: IngestSummary) -> str:
+    marked = "simulated" in summary.description or not summary.simulated
+    lines = [summary.description if marked else f"simulated market: {summary.description}"]
+    lines.append(f"content {summary.content_hash[:16]}")
     if summary.steps_kept:
         lines.append(f"{summary.steps_kept} steps were finished by an interrupted ingest")
     if summary.restarted:

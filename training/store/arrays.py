@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -66,8 +66,9 @@ def read_sessions(connection: duckdb.DuckDBPyConnection) -> Dates:
 
 def read_bars(connection: duckdb.DuckDBPyConnection, axes: Axes) -> tuple[dict[str, Floats], int]:
     """Open, high, low, close and volume (T, N), NaN without a bar; and the number of bars on no session (left out)."""
-    rows = connection.execute(
-        f"SELECT coalesce(t, -1) AS t, n, {', '.join(f'b.{name}' for name in BAR_FIELDS)} FROM bars b JOIN panel_columns USING (ticker) "
+    fields = ", ".join(f"b.{name}" for name in BAR_FIELDS)
+    rows: dict[str, Any] = connection.execute(
+        f"SELECT coalesce(t, -1) AS t, n, {fields} FROM bars b JOIN panel_columns USING (ticker) "
         "LEFT JOIN panel_rows USING (date) WHERE date BETWEEN ? AND ?",
         [str(axes.dates[0]), str(axes.dates[-1])],
     ).fetchnumpy()

@@ -65,6 +65,11 @@ def facts(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return {str(key): str(value) for key, value in connection.execute("SELECT key, value FROM meta").fetchall()}
 
 
+DAMAGED: Final[str] = "is not a readable DuckDB store: move it away and run the ingest again"
+DAMAGE: Final = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
+"""Errors that a broken file brings, while the others come from a statement."""
+
+
 class DiskFullError(DataError):
     """No space left for the store; free some and retry."""
 
@@ -87,14 +92,14 @@ def opened(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as error:
-        raise _clear(path, error, "is not a readable DuckDB store: move it away and run the ingest again") from error
+        raise _clear(path, error, DAMAGED) from error
     try:
         if not read_only:
             connection.execute("SET memory_limit = '1GB'")
         yield connection
         connection.close()
     except duckdb.Error as error:
-        raise _clear(path, error, "failed") from error
+        raise _clear(path, error, DAMAGED if isinstance(error, DAMAGE) else "failed") from error
     finally:
         with suppress(duckdb.Error):  # the first error is the one to tell; closing twice does nothing
             connection.close()
