@@ -23,7 +23,7 @@ from tests.training.small_store import frames, written
 from training.commands.ingest import render, run_ingest
 from training.sources.parquet_folder import ParquetFolder
 from training.sources.records import Batch
-from training.store.ingest import IngestSummary, staging_path
+from training.store.ingest import IngestSummary, ingest, staging_path
 from training.store.reader import connected, metadata
 
 
@@ -186,6 +186,29 @@ def test_a_corrupt_staging_file_is_begun_anew_and_told(
     duckdb.connect(str(tmp_path / "other.duckdb")).close()
     with pytest.raises(DataError, match="not a complete market store"):
         metadata(tmp_path / "other.duckdb")
+
+
+def test_an_interrupted_ingest_is_continued_only_with_the_same_source(
+    source: ParquetFolder, undisturbed: IngestSummary, tmp_path: Path
+) -> None:
+    class Interrupted(Exception):
+        """Stands for whatever stops the work."""
+
+    def stop(step: str, rows: int) -> None:
+        if step.startswith("bars S02"):
+            raise Interrupted
+
+    store = tmp_path / "market.duckdb"
+    other = written(tmp_path / "other", frames(stocks=6, seed=5))
+    for first, second in ((source, other), (other, source), (source, source)):
+        store.unlink(missing_ok=True)
+        with pytest.raises(Interrupted):
+            ingest(first, store, stop)
+        summary = ingest(second, store)
+        assert summary.status == "created"
+        assert (summary.restarted != "") == (first is not second)
+        assert (summary.steps_kept > 0) == (first is second)
+    assert summary.content_hash == undisturbed.content_hash
 
 
 def test_two_ingests_at_once(source: ParquetFolder, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from training.sources.parquet_folder import ParquetFolder
 
 FEW = Parameters(candidates=8, keep_rank=11)
 DELISTED, LATE, HOLE, LEAVER = "S03", "S04", "S05", "S06"
+LAST_DAY = pd.Timestamp("2015-07-31")  # of DELISTED; a holdings file has this date
 
 
 def tables() -> dict[str, pd.DataFrame]:
@@ -28,11 +29,12 @@ def tables() -> dict[str, pd.DataFrame]:
     made = frames()
     bars, assets, holdings = made["bars"], made["assets"], made["index_holdings"]
     days = pd.DatetimeIndex(sorted(bars["date"].unique()))
-    gone = (bars["ticker"] == DELISTED) & (bars["date"] > days[150])
+    gone = (bars["ticker"] == DELISTED) & (bars["date"] > LAST_DAY)
     early = (bars["ticker"] == LATE) & (bars["date"] < days[60])
     hole = (bars["ticker"] == HOLE) & bars["date"].isin(days[[80, 81, 251]])
     made["bars"] = bars[~(gone | early | hole)].reset_index(drop=True)
-    assets.loc[assets["ticker"] == DELISTED, "last_date"] = days[150]
+    assets.loc[assets["ticker"] == DELISTED, "last_date"] = LAST_DAY
+    holdings.loc[holdings["ticker"] == DELISTED, "weight"] = 0.5  # a member when it goes
     left = (holdings["ticker"] == LEAVER) & (holdings["date"] > "2015-06-30")
     holdings.loc[(holdings["ticker"] == "S07") & (holdings["date"] > "2015-03-31"), "sector"] = (
         "Telecommunication Services"
@@ -132,12 +134,21 @@ def test_a_panel_of_a_part_is_a_part_of_the_panel(store: Path, market: Market) -
     assert part.data_hash != market.data_hash == load_panel(store, None, None, FEW).data_hash
 
 
+def test_actions_at_the_edges_of_a_part(store: Path, market: Market) -> None:
+    day, after = (market.panel.dates[k].astype(date) for k in (40, 41))
+    for start, end, expected in ((day, None, 2.0), (None, day, 2.0), (after, None, 1.0)):
+        panel = load_panel(store, start, end, FEW).panel
+        assert panel.split[:, panel.column("S10")].max() == expected
+
+
 def test_delisting_is_not_a_missing_last_bar(store: Path, market: Market) -> None:
     panel = market.panel
     delisted = {t: int(row) for t, row in zip(panel.tickers, market.last_session, strict=True) if row >= 0}
-    assert delisted == {DELISTED: 150}
-    assert not panel.member[151:, panel.column(DELISTED)].any()
-    before = load_panel(store, None, panel.dates[149].astype(date), FEW)
+    last = int(np.searchsorted(panel.dates, np.datetime64(LAST_DAY, "D")))
+    assert delisted == {DELISTED: last}
+    assert panel.member[last, panel.column(DELISTED)]
+    assert not panel.member[last + 1 :, panel.column(DELISTED)].any()
+    before = load_panel(store, None, panel.dates[last - 1].astype(date), FEW)
     assert (before.last_session == -1).all()
 
 
@@ -164,9 +175,11 @@ def test_coverage_counts_what_lacks_bars(market: Market) -> None:
     files = market.coverage.files
     assert len(files) == 12
     assert (files[0].lines, files[0].lines_with_bars) == (25, 23)  # OUT has no ticker, LATE has not begun
-    assert files[0].weight == pytest.approx(1.5)
-    late = tables()["index_holdings"].query("ticker == @LATE and date < '2015-01-01'")["weight"].iloc[0]
-    assert files[0].weight_with_bars == pytest.approx(1.0 - late)
+    assert [f.lines - f.lines_with_bars for f in files[6:9]] == [0, 0, 1]  # DELISTED trades on the day of the July file
+    first = tables()["index_holdings"].query("date < '2015-01-01'")
+    assert files[0].weight == pytest.approx(first["weight"].sum())
+    with_bars = first[first["ticker"].notna() & (first["ticker"] != LATE)]["weight"].sum()
+    assert files[0].weight_with_bars == pytest.approx(with_bars)
     assert market.coverage.constituents_without_bars == ()
     assert market.coverage.bars_off_calendar == 0
 
