@@ -123,12 +123,15 @@ def decision_tables(scored: ScoredSessions, backtest: Backtest) -> tuple[pd.Data
             for i, d in enumerate(backtest.decisions)
         ]
     )
-    acted = [(d.date, a.ticker, a.rule, a.detail) for d in backtest.decisions for a in d.actions]
+    acted: list[tuple[str, str, str, str]] = [
+        (d.date, a.ticker, a.rule, a.detail) for d in backtest.decisions for a in d.actions
+    ]
     acted += [
         (d.date, "", "limit broken", f"{v.name} by {v.amount:.3g}") for d in backtest.decisions for v in d.violations
     ]
     acted += [(d.date, "", "no score", f"{d.unscored} members") for d in backtest.decisions if d.unscored]
-    rules = pd.DataFrame(sorted(acted, key=lambda row: row[0]), columns=["date", "ticker", "rule", "detail"])
+    acted.sort(key=lambda action: action[0])
+    rules = pd.DataFrame(acted, columns=["date", "ticker", "rule", "detail"])
     return decisions, rules
 
 
@@ -201,7 +204,7 @@ def record(
         "decisions": decisions,
         "rules": rules,
     }
-    run = Run(folder.name, Manifest.from_mapping(manifest), **tables)
+    run = _run(folder.name, Manifest.from_mapping(manifest), tables, {})
     excess, member = prepared.excess_member()
     part = slice(start, stop)
     evaluation = evaluate(scored.scores[part], excess[part], member[part])
@@ -209,4 +212,11 @@ def record(
     write_run(folder, manifest, **tables, metrics=metrics)
     timings = {**prepared.seconds, **backtest.seconds, **(seconds or {})}
     (folder / "timings.json").write_text(json.dumps(timings, indent=2) + "\n")
-    return Run(folder.name, run.manifest, **tables, metrics=metrics)
+    return _run(folder.name, run.manifest, tables, metrics)
+
+
+def _run(name: str, manifest: Manifest, tables: Mapping[str, pd.DataFrame], metrics: Mapping[str, float]) -> Run:
+    return Run(
+        name, manifest, equity=tables["equity"], orders=tables["orders"], holdings=tables["holdings"],
+        decisions=tables["decisions"], rules=tables["rules"], metrics=metrics,
+    )  # fmt: skip

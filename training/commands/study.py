@@ -15,6 +15,7 @@ from quant50.groups import MARKET
 from quant50.panel import Floats
 from quant50.parameters import Parameters
 from reports import metrics as figures
+from reports.inference import sharpe_standard_error
 from reports.run_folder import Run
 from training.backtest import run_backtest
 from training.commands.console import console
@@ -114,7 +115,7 @@ def _passive(prepared: Prepared, name: str, multiplier: float, levels: Floats, f
     return Line(
         name, multiplier, figures.cagr(float(levels[-1] / levels[0] - 1.0), dates[0], dates[-1]),
         figures.annual_volatility(moves), figures.sharpe(excess),
-        figures.sharpe_standard_error(excess), figures.maximum_drawdown(levels, dates).depth,
+        sharpe_standard_error(excess), figures.maximum_drawdown(levels).depth,
         nothing, nothing, nothing, nothing, nothing, nothing,
     )  # fmt: skip
 
