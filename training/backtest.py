@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from quant50 import costs
 from quant50.decision import Decision, decide
@@ -153,6 +154,8 @@ def run_backtest(
     if advance is not None:
         strategy.advance = advance
     fee = regulatory_fee(market.panel.dates, parameters.cost_multiplier)
-    ledger = simulate(market_bars(market.panel, market.last_session), strategy, cash, fee, start, stop)
+    bars = market_bars(market.panel, market.last_session)
+    with threadpool_limits(1):  # small matrices: more threads cost time, and the sums would depend on their number
+        ledger = simulate(bars, strategy, cash, fee, start, stop)
     seconds = {"decisions": strategy.seconds, "simulation": time.perf_counter() - begun}
     return Backtest(ledger, strategy.decisions, strategy.columns, seconds)
