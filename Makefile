@@ -7,7 +7,7 @@ CORES ?= 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo market train backtest real report replay null-market facts test test-long coverage-gaps lint format types bench lock clean
+.PHONY: help setup demo market train backtest real report replay null-market facts test test-long lint format types bench lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,7 +48,8 @@ test: setup lint types  ## format, lint, types and the tests with coverage (at l
 	@$(BIN)/python -m pytest -n $(CORES) -m "not long" --cov --cov-report=term:skip-covered
 
 test-long: setup  ## kills, thousands of cases, null market (up to 45 minutes)
-	@$(BIN)/python -m pytest -m long --durations=0
+	@$(BIN)/python -m pytest -n $(CORES) -m long --durations=0
+	@$(BIN)/python -m training null-market
 
 lint: setup
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
