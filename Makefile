@@ -32,7 +32,7 @@ backtest: setup  ## walk-forward backtest on STORE=
 real: market  ## the main study: real data 2014 to 2021, all baselines, 0, 1 and 2 x costs
 	@$(BIN)/python -m training study --store data/store/market.duckdb --start 2014-01-02 --end 2021-04-21
 
-report: setup  ## daily PDF of the newest run, or RUN=
+report: setup  ## daily PDF of runs/demo, or of RUN=
 	@$(BIN)/python -m reports daily $(if $(RUN),$(RUN),runs/demo)
 
 replay: setup  ## hold the simulator against the recorded LEAN runs of tests/golden
@@ -51,13 +51,13 @@ test-long: setup  ## kills, thousands of cases, null market (up to 45 minutes)
 	@$(BIN)/python -m pytest -n $(CORES) -m long --durations=0
 	@$(BIN)/python -m training null-market
 
-lint: setup
+lint: setup  ## format and lint, checked only
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
 
 format: setup  ## put the code in the project's format
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-types: setup
+types: setup  ## mypy --strict
 	@$(BIN)/mypy
 
 bench: setup  ## time and memory of each stage, beside peers, into benchmarks/out/bench.json
