@@ -50,12 +50,11 @@ def run_stage(name: str, source: dict[str, str | None]) -> Row:
 def render(rows: list[Row]) -> Table:
     """The closing table."""
     table = Table(title="Stages, each in its own process", title_justify="left")
-    for head in ("stage", "seconds", "peak MB", "peer", "peer seconds", "ratio", "source"):
-        words = head in ("stage", "peer", "source")
-        table.add_column(head, justify="left" if words else "right", no_wrap=head == "stage")
+    for head in ("stage", "seconds", "peak MB", "peer", "peer s", "ratio"):
+        table.add_column(head, justify="left" if head in ("stage", "peer") else "right", no_wrap=head != "peer")
     for row in rows:
-        beside = (row["peer"], f"{row['peer_seconds']:.4g}", f"{row['ratio']:.2f}") if "peer" in row else ("", "", "")
-        table.add_row(row["name"], f"{row['seconds']:.4g}", f"{row['peak_mb']:.0f}", *beside, row["source"])
+        beside = (row["peer"], f"{row['peer_seconds']:.3g}", f"{row['ratio']:.2f}") if "peer" in row else ("", "", "")
+        table.add_row(row["name"], f"{row['seconds']:.3g}", f"{row['peak_mb']:.0f}", *beside)
     return table
 
 
@@ -71,8 +70,8 @@ def main(
 ) -> None:
     """Measure seconds and peak memory of each stage, beside peers where there are any.
 
-    The memory is that of the stage's whole process, with the market it works on. `ratio` is peer seconds divided by
-    our seconds. Without real data the stages run on the simulated market; each row names its source.
+    The memory is that of the stage's whole process, with the market it works on and its peer. `ratio` is peer seconds
+    divided by our seconds. Without real data the stages run on the simulated market; each row names its source.
     """
     unknown = set(only or ()) - set(STAGES)
     if unknown:
@@ -99,9 +98,9 @@ def main(
     out.write_text(json.dumps(measured, indent=1) + "\n")
     console.print(render(measured))
     for row in rows:
-        for key in ("note", "skipped", "failed"):
-            if key in row:
-                console.print(f"{row['name']}: {'' if key == 'note' else key + ': '}{row[key]}", highlight=False)
+        lines = [row[key] for key in ("source", "note") if key in row]
+        lines += [f"{key}: {row[key]}" for key in ("skipped", "failed") if key in row]
+        console.print(f"{row['name']}: {'; '.join(lines)}", highlight=False, markup=False, soft_wrap=True)
     if FULL not in chosen and not only:
         console.print(f"{FULL}: left out; --full runs it")
     console.print(f"Wrote {out}")

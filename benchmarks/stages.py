@@ -6,7 +6,6 @@ import json
 import resource
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from benchmarks import Measured, SkippedError, Source, timed, typical
 from quant50.features import FEATURE_NAMES, panel_features
 from quant50.panel import returns
 from quant50.parameters import Parameters
-from training.dataset import Week, targets, usable, weeks
+from training.dataset import every, targets, usable, weeks
 from training.fit import FitParameters, Learner
 from training.labels import labels as known_labels
 from training.panel import Market, load_panel
@@ -26,9 +25,7 @@ from training.training_set import TrainingSet
 
 SESSIONS, NAMES = 252, 312
 """Window and number of names of the covariance in a daily decision."""
-REAL_SPAN = (np.datetime64("2014-01-02"), np.datetime64("2021-04-21"))
-SIMULATED_WEEKS = 104
-WORKERS = 2
+REAL_SPAN, SIMULATED_WEEKS, WORKERS = (np.datetime64("2014-01-02"), np.datetime64("2021-04-21")), 104, 2
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -53,8 +50,7 @@ def _ingest(source: Source, store: Path) -> None:
 def ingest(source: Source) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         seconds = timed(lambda: _ingest(source, Path(folder) / "market.duckdb"))
-    note = "includes simulating the market" if source.market is None else ""
-    return Measured(seconds, source.description, note=note)
+    return Measured(seconds, source.description, note="" if source.market else "includes simulating the market")
 
 
 def panel(source: Source) -> Measured:
@@ -88,8 +84,7 @@ def _weekly_training(source: Source, same_rows: bool) -> Measured:
     indices = usable(rows, weeks(data.panel.dates)[-1], parameters.training_years)
     learner = Learner(rows, FEATURE_NAMES, parameters)
     binning = timed(lambda: learner._binned)
-    session = rows.session[indices]
-    chosen = indices[(session[-1] - session) % parameters.sessions_step == 0] if same_rows else indices
+    chosen = every(rows, indices, parameters.sessions_step) if same_rows else indices
     target = targets(rows.session[chosen], rows.excess[chosen], parameters.label)
 
     def peer() -> None:
@@ -102,8 +97,8 @@ def _weekly_training(source: Source, same_rows: bool) -> Measured:
     ours, theirs = typical(lambda: learner.fit(indices), peer)
     what = "the same sessions" if same_rows else "all sessions"
     note = (
-        f"ours on every {parameters.sessions_step}nd session, {parameters.bins} bins, made once for all weeks in "
-        f"{binning:.2f} s (not counted), without the IC estimate; peer on {len(chosen)} rows ({what}), its own defaults"
+        f"ours on one session in {parameters.sessions_step}, bins made once for all weeks in {binning:.2f} s (not "
+        f"counted), no IC estimate; peer on {len(chosen)} rows ({what}) with its own other defaults, bins counted"
     )
     return Measured(ours, source.description, f"LGBMClassifier, {what}", theirs, note)
 
@@ -116,21 +111,16 @@ def weekly_training_same_rows(source: Source) -> Measured:
     return _weekly_training(source, same_rows=True)
 
 
-def _chosen_weeks(source: Source, calendar: tuple[Week, ...]) -> list[Week]:
-    if source.market is None:
-        return list(calendar[-SIMULATED_WEEKS:])
-    return [week for week in calendar if REAL_SPAN[0] <= week.usable_from <= REAL_SPAN[1]]
-
-
 def all_trainings(source: Source) -> Measured:
-    from training.weekly import train_weeks
+    from training.weekly import Result, train_weeks
 
     data = _training_set(source)
-    chosen = _chosen_weeks(source, weeks(data.panel.dates))
+    chosen = list(weeks(data.panel.dates)[-SIMULATED_WEEKS:])
+    if source.market is not None:
+        chosen = [week for week in weeks(data.panel.dates) if REAL_SPAN[0] <= week.usable_from <= REAL_SPAN[1]]
+    results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
-        results = train_weeks(data, chosen, Path(folder), workers=WORKERS)
-        seconds = time.perf_counter() - begun
+        seconds = timed(lambda: results.extend(train_weeks(data, chosen, Path(folder), workers=WORKERS)))
     trained = sum(result.status == "trained" for result in results)
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     note = f"{trained} of {len(chosen)} weeks, {WORKERS} workers; memory is at most this: pages they share count twice"
@@ -140,7 +130,10 @@ def all_trainings(source: Source) -> Measured:
 def _recorded_runs(source: Source) -> list[Path]:
     """Folders of recorded runs that can be replayed with the data at hand."""
     folders = sorted(path.parent for path in source.golden.glob("*/parameters.json"))
-    return [folder for folder in folders if source.market is not None or (folder / "bars.csv.gz").exists()]
+    found = [folder for folder in folders if source.market is not None or (folder / "bars.csv.gz").exists()]
+    if found:
+        return found
+    raise SkippedError(f"no recorded runs in {source.golden.name} that the data at hand can replay")
 
 
 def trading_loop(source: Source) -> Measured:
@@ -148,8 +141,6 @@ def trading_loop(source: Source) -> Measured:
     from training.simulator.replay import compare, trade
 
     folders = _recorded_runs(source)
-    if not folders:
-        raise SkippedError("no recorded runs")
     folder = next((folder for folder in folders if folder.name == "five_years"), folders[0])
     run = load_run(folder)
     bars = run_market(folder, run, source.market)
@@ -160,14 +151,11 @@ def trading_loop(source: Source) -> Measured:
 
 
 def replay(source: Source) -> Measured:
+    from training.simulator.replay import ReplayResult
     from training.simulator.replay import replay as replay_run
 
-    folders = _recorded_runs(source)
-    if not folders:
-        raise SkippedError("no recorded runs")
-    begun = time.perf_counter()
-    results = [replay_run(folder, source.market) for folder in folders]
-    seconds = time.perf_counter() - begun
+    results: list[ReplayResult] = []
+    seconds = timed(lambda: results.extend(replay_run(folder, source.market) for folder in _recorded_runs(source)))
     wrong = [str(result) for result in results if result.difference is not None]
     if wrong:
         raise RuntimeError("; ".join(wrong))
@@ -193,8 +181,8 @@ def _random_scores(prepared: Prepared) -> Any:
     panel = prepared.market.panel
     scores = np.random.default_rng(0).normal(size=panel.close.shape)
     scores[~(panel.member & ~panel.is_etf)] = np.nan
-    length = len(panel.dates)
-    return ScoredSessions(scores, np.full(length, 0.01), np.full(length, 0.005), np.full(length, "random"))
+    ic, ic_standard_error, model = (np.full(len(panel.dates), value) for value in (0.01, 0.005, "random"))
+    return ScoredSessions(scores, ic, ic_standard_error, model)
 
 
 RANDOM = "random scores of IC 0.01 in place of a model's"
@@ -227,8 +215,7 @@ def simulation_100(source: Source) -> Measured:
     prepared = Prepared.load(source.store, Parameters())
     stop = len(prepared.market.panel.dates)
     backtest = run_backtest(prepared, _random_scores(prepared), Parameters(), 1e6, stop - 100, stop)
-    decisions = backtest.seconds["decisions"]
-    note = f"decisions {decisions:.2f} s of it; the optimiser's one compilation included; {RANDOM}"
+    note = f"decisions {backtest.seconds['decisions']:.2f} s of it; the optimiser's one compilation included; {RANDOM}"
     return Measured(backtest.seconds["simulation"], source.description, note=note)
 
 
