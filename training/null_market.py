@@ -42,6 +42,7 @@ class SeedFigures:
     alpha : annual net alpha of the strategy on equal weight, fraction
     beta : slope of the strategy's excess returns on equal weight's
     turnover : chosen, fraction of equity a year
+    cash_drag : what T-bills would have paid on the cash, which earns nothing, fraction a year; part of the alpha
     """
 
     seed: int
@@ -50,6 +51,7 @@ class SeedFigures:
     alpha: Mean
     beta: float
     turnover: float
+    cash_drag: float
 
 
 @dataclass(frozen=True)

@@ -99,13 +99,14 @@ def test_a_planted_signal_must_be_found_for_its_most_part() -> None:
 def test_exit_code_and_marks(
     value: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    figures = SeedFigures(100, Mean(value, 0.002, 700), NOTHING, ALPHA, 0.6, 4.0)
+    figures = SeedFigures(100, Mean(value, 0.002, 700), NOTHING, ALPHA, 0.6, 4.0, 0.009)
     monkeypatch.setattr(command, "delayed", lambda _: lambda *_: figures)
     monkeypatch.setattr(command, "Parallel", lambda **_: lambda jobs: iter(jobs))
     monkeypatch.setattr(command.console, "file", None)
     assert command.run_null_market(0.0, 100, 2, 156) == code
     shown = capsys.readouterr().out
     assert "SIMULATED MARKETS" in shown
+    assert "-0.90% a year is cash" in shown
     assert "only 2 of at least 5 seeds" in shown
     assert ("FAIL" in shown) == bool(code)
 

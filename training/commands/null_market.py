@@ -19,7 +19,7 @@ from training.commands.console import console, progress
 from training.commands.train import weeks_of
 from training.dataset import weeks as calendar_weeks
 from training.equal_weight import equal_weight
-from training.evaluation import Mean, auc, newey_west, rank_ic
+from training.evaluation import SESSIONS_PER_YEAR, Mean, auc, newey_west, rank_ic
 from training.fit import FitParameters
 from training.null_market import MINIMUM_SEEDS, Check, SeedFigures, excess_returns, net_alpha, pool, verdict
 from training.prepared import Prepared
@@ -80,6 +80,7 @@ def run_seed(market: MarketParameters, weeks: int) -> SeedFigures:
     excess, member = prepared.excess_member()
     judged = scored.scores[part], excess[part], member[part]
     equity = np.asarray(backtest.ledger.days["equity"])
+    idle = np.asarray(backtest.ledger.days["cash"]) / equity
     passive = equal_weight(prepared, start, stop, parameters.cost_multiplier)
     tbill = tbill_returns(prepared.market.rates[part], dates[part])
     return SeedFigures(
@@ -89,12 +90,15 @@ def run_seed(market: MarketParameters, weeks: int) -> SeedFigures:
         alpha=net_alpha(equity, passive, tbill),
         beta=beta(excess_returns(equity, tbill), excess_returns(passive, tbill)),
         turnover=annual_turnover(np.array([d.turnover_chosen for d in backtest.decisions])),
+        cash_drag=float((idle[:-1] * tbill[1:]).mean()) * SESSIONS_PER_YEAR,
     )
 
 
 def render(found: Sequence[SeedFigures], pooled: Sequence[Mean], signal: float, weeks: int) -> Table:
     """One line a seed, and the pooled one."""
     caption = f"not real results; {pooled[0].sessions} sessions; ± Newey-West standard error, 10 lags in each seed"
+    drag = np.mean([one.cash_drag for one in found])
+    caption += f"\nof the net alpha, {-drag:+.2%} a year is cash that earns nothing while T-bills do"
     if len(found) < MINIMUM_SEEDS:
         caption += f"\nonly {len(found)} of at least {MINIMUM_SEEDS} seeds: the verdict is a weak one"
     table = Table(
