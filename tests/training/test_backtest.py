@@ -11,7 +11,7 @@ from quant50 import costs
 from quant50.errors import DataError
 from quant50.groups import ETF_GROUPS, GROUPS, SECTORS
 from quant50.optimizer import Optimizer
-from quant50.session import HISTORY
+from quant50.session import HISTORY, LIQUIDITY_SESSIONS
 from tests.training.small_market import (
     CASH,
     PARAMETERS,
@@ -155,6 +155,11 @@ def test_what_a_session_shows(market: SmallMarket) -> None:
     assert session.dates[-1] == panel.dates[-1]
     assert len(session.dates) == HISTORY
     assert not session.blocked.any()
+    made = panel.close[-1] / panel.open[-1] - 1.0
+    assert session.intraday[session.traded] == pytest.approx(made[session.traded])
+    assert np.array_equal(session.close[session.traded], panel.close[-1][session.traded])
+    traded = np.nan_to_num(panel.close * panel.volume)[-LIQUIDITY_SESSIONS:]
+    assert session.dollar_volume == pytest.approx(traded)
 
 
 def test_no_order_in_a_name_that_splits_next_session(market: SmallMarket, plain: Backtest) -> None:
@@ -171,6 +176,27 @@ def test_no_order_in_a_name_that_splits_next_session(market: SmallMarket, plain:
     assert stock.ticker not in {order.ticker for order in backtest.decisions[day].orders}
     held = plain.ledger.shares[day, column]
     assert backtest.decisions[day].shares[np.flatnonzero(backtest.columns[day] == column)] == held
+
+
+def test_open_orders_count_as_filled(market: SmallMarket, plain: Backtest) -> None:
+    """An order that a hole leaves open is not given again: held, open and new orders make the target."""
+    day = next(
+        d for d in range(5, 40)
+        if any(o.quantity > 0 and not market.prepared.market.panel.is_etf[plain.columns[d][o.column]]
+               for o in plain.decisions[d].orders)
+    )  # fmt: skip
+    panel, row = market.prepared.market.panel, market.start + day
+    bought = (int(plain.columns[day][o.column]) for o in plain.decisions[day].orders if o.quantity > 0)
+    column = next(n for n in bought if not panel.is_etf[n])
+    other = [n for n in range(len(panel.tickers)) if n != column]
+    prepared = with_events(market.prepared, (market.stop - 1, other[0]), (market.stop - 1, other[1]), (row + 1, column))
+    backtest = market.backtest(prepared)
+    orders, held = backtest.ledger.orders, backtest.ledger.shares[day + 1, column]
+    given = orders[(orders["submitted"] == row) & (orders["column"] == column)]
+    again = orders[(orders["submitted"] == row + 1) & (orders["column"] == column)]
+    target = backtest.decisions[day + 1].shares[backtest.columns[day + 1] == column][0]
+    assert given["finished"].tolist() == [row + 2]
+    assert held + given["quantity"].sum() + again["quantity"].sum() == target
 
 
 def test_state_goes_from_session_to_session(market: SmallMarket, plain: Backtest) -> None:

@@ -11,8 +11,8 @@ from training.dataset import week_number
 from training.equal_weight import CASH, INVESTED, EqualWeight, equal_weight
 from training.prepared import Prepared
 from training.simulator.bars import market_bars
-from training.simulator.loop import Ledger, simulate
-from training.simulator.orders import Status
+from training.simulator.loop import Ledger, Portfolio, simulate
+from training.simulator.orders import RECORD, Status
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,15 @@ def test_level_follows_the_members_mean_return(market: SmallMarket) -> None:
 def test_every_order_of_a_liquid_market_is_filled(market: SmallMarket) -> None:
     orders = ledger(market, 1.0).orders
     assert set(orders["status"][orders["submitted"] < market.stop - 2]) == {Status.FILLED}
+
+
+def test_open_orders_count_as_held(market: SmallMarket) -> None:
+    panel = market.prepared.market.panel
+    row = market.start + int(np.flatnonzero(np.diff(week_number(panel.dates[market.start : market.stop])))[0])
+    strategy, nothing = EqualWeight(market.prepared, 1.0), np.zeros(len(panel.tickers), dtype=np.int64)
+    wanted = strategy(row, Portfolio(nothing, CASH, CASH, np.zeros(0, dtype=RECORD)))
+    pending = np.zeros(1, dtype=RECORD)
+    pending["column"], pending["quantity"] = wanted.column[0], 10
+    rest = strategy(row, Portfolio(nothing, CASH, CASH, pending))
+    assert rest.column.tolist() == wanted.column.tolist()
+    assert (wanted.quantity - rest.quantity).tolist() == [10] + [0] * (len(wanted.column) - 1)
