@@ -11,7 +11,7 @@ import typer
 
 from quant50.errors import DataError
 from quant50.parameters import Parameters
-from training.commands.console import console, run
+from training.commands.console import console, folder_name, run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -98,14 +98,14 @@ def backtest(
     from training.fit import FitParameters
     from training.prepared import Prepared
 
-    if Path(name).name != name:
-        raise DataError(f"--name must be a plain folder name, not {name!r}")
+    folder = Path("runs") / folder_name("--name", name)
+    if not cash > 0:
+        raise DataError(f"--cash must be above zero, not {cash:g}")
     parameters = Parameters(cost_multiplier=costs)
     prepared = Prepared.load(store, parameters)
     first, stop = prepared.rows(_day(start), _day(end))
     if start is None:
         first = max(first, stop - 504)
-    folder = Path("runs") / name
     result, weeks = backtest_kind(
         prepared, storage, folder, first, stop, parameters, FitParameters(kind=kind), cash=cash, trials=trials
     )
@@ -124,7 +124,7 @@ def study(
     """The strategy beside all its baselines at 0, 1 and 2 times the costs, on the same days."""
     from training.commands.study import run_study
 
-    run_study(store, storage, Path("runs"), name, _day(start), _day(end), cash)
+    run_study(store, storage, Path("runs"), folder_name("--name", name), _day(start), _day(end), cash)
 
 
 @app.command()

@@ -154,12 +154,7 @@ def test_bad_numbers(line: Line, market: SmallMarket) -> None:
     assert not Path("runs").exists()
 
 
-PARENT = pytest.mark.xfail(strict=True, reason="`backtest --name` lets '..' and '' through; see training/__main__.py")
-
-
-@pytest.mark.parametrize(
-    "name", ["a/b", "../up", "/absolute", ".", pytest.param("..", marks=PARENT), pytest.param("", marks=PARENT)]
-)
+@pytest.mark.parametrize("name", ["a/b", "../up", "/absolute", ".", "..", ""])
 def test_name_of_a_run_is_a_plain_name(line: Line, market: SmallMarket, name: str) -> None:
     """A range without models, so that a name let through ends before anything is written."""
     span = ("--start", "2019-03-01", "--end", "2019-03-20")
@@ -198,18 +193,14 @@ def test_bundle_with_a_wrong_hash_and_model_older_than_the_policy(line: Line, ma
     refused(line(app=scoring(market, storage)), r"model bundle .*\.pkl refused: .*sha256")
 
 
-SILENT = pytest.mark.xfail(strict=True, reason="typer ends on Ctrl-C before console.run can say so")
-MARKUP = pytest.mark.xfail(strict=True, reason="console.run takes brackets in a message for rich markup")
-
-
 @pytest.mark.parametrize(
     ("raised", "code", "words"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 2, r"disk is full \(runs/x\)"),
         (DataError("one sentence"), 2, "error: one sentence"),
-        pytest.param(KeyboardInterrupt(), 130, "interrupted", marks=SILENT),
-        pytest.param(DataError("in /data/[old]/x"), 2, r"/data/\[old\]/x", marks=MARKUP),
-        pytest.param(DataError("in /data/[/x]"), 2, r"/data/\[/x\]", marks=MARKUP),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (DataError("in /data/[old]/x"), 2, r"/data/\[old\]/x"),
+        (DataError("in /data/[/x]"), 2, r"/data/\[/x\]"),
     ],
 )
 def test_how_errors_end_a_command(line: Line, raised: BaseException, code: int, words: str) -> None:

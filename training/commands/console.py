@@ -6,19 +6,23 @@ import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Final, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from quant50.errors import Quant50Error
+from quant50.errors import DataError, Quant50Error
 
 console = Console()
 errors = Console(stderr=True)
 
 Advance = Callable[[int], None]
+
+INTERRUPTED: Final = 130
+"""Exit code of a command ended by Ctrl-C."""
 
 
 @contextmanager
@@ -34,28 +38,33 @@ def progress(label: str, total: int) -> Iterator[Advance]:
         yield advance
 
 
-def key_value_table(title: str, rows: list[tuple[str, Any]]) -> Table:
-    """A two-column table of names and values."""
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    for name, value in rows:
-        table.add_row(name, str(value))
-    return table
-
-
 def run(app: typer.Typer) -> None:
     """Run a command line; expected errors end it with one sentence and exit code 2."""
     try:
         app()
     except Quant50Error as error:
-        errors.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("interrupted: what was finished is kept; the same command goes on from there")
-        sys.exit(130)
+        _refuse(str(error))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        errors.print(f"[red]error:[/red] the disk is full ({error.filename}); free room and run the command again")
-        sys.exit(2)
+        _refuse(f"the disk is full ({error.filename}); free room and run the command again")
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer turns Ctrl-C into this before anyone else sees it
+            errors.print("interrupted: what was finished is kept; the same command goes on from there")
+        raise
+
+
+def _refuse(sentence: str) -> NoReturn:
+    errors.print(f"[red]error:[/red] {escape(sentence)}", highlight=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def folder_name(option: str, name: str) -> str:
+    """A name that is one plain folder, or DataError: '', '.', '..' and paths would leave runs/.
+
+    >>> folder_name("--name", "mine")
+    'mine'
+    """
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise DataError(f"{option} must be a plain folder name, not {name!r}")
+    return name
