@@ -27,7 +27,7 @@ from training.run_record import record, total_return_index
 from training.walk_forward import score_sessions
 
 KINDS = ("lightgbm", "ridge", "momentum", "none")
-MULTIPLIERS = (0.0, 1.0, 2.0)
+MULTIPLIERS = (1.0, 0.0, 2.0)
 TRIALS = len(KINDS)
 """Kinds of score tried; the cost multipliers are no choice of ours."""
 
