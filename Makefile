@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STORE ?= data/store/simulated.duckdb
 MARKET ?= $(if $(QUANT50_MARKET_DATA),$(QUANT50_MARKET_DATA),../shared/data/market)
+STORAGE ?= storage
 CORES ?= 2
 export OMP_NUM_THREADS ?= 1
 
@@ -23,11 +24,11 @@ demo: setup  ## simulated market -> weekly models -> backtest -> daily PDF, with
 market: setup  ## ingest the Parquet folder MARKET= into data/store/market.duckdb
 	@$(BIN)/python -m training ingest --parquet $(MARKET) --store data/store/market.duckdb
 
-train: setup  ## train this week's model on STORE=
-	@$(BIN)/python -m training train --store $(STORE)
+train: setup  ## train this week's model on STORE= into STORAGE=
+	@$(BIN)/python -m training train --store $(STORE) --storage $(STORAGE)
 
-backtest: setup  ## walk-forward backtest on STORE=
-	@$(BIN)/python -m training backtest --store $(STORE)
+backtest: setup  ## walk-forward backtest on STORE= with the models of STORAGE=
+	@$(BIN)/python -m training backtest --store $(STORE) --storage $(STORAGE)
 
 real: market  ## the main study: real data 2014 to 2021, all baselines, 0, 1 and 2 x costs
 	@$(BIN)/python -m training study --store data/store/market.duckdb --start 2014-01-02 --end 2021-04-21

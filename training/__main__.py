@@ -143,7 +143,7 @@ def null_market(
     signal: Signal = 0.0,
     first_seed: Annotated[int, typer.Option(help="First seed.")] = 100,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 6,
-    weeks: Annotated[int, typer.Option(min=1, help="Weeks traded in each market.")] = 156,
+    weeks: Annotated[int, typer.Option(min=1, help="Weeks traded in each market.")] = 104,
 ) -> None:
     """Where there is no signal the pipeline must find none; where there is one, most of it. Exit code 1 outside."""
     from training.commands.null_market import run_null_market

@@ -20,6 +20,7 @@ from quant50.model import Bundle, loads
 
 INDEX = "quant50/index.json"
 LATEST = "quant50/latest_model.pkl"
+OWNER = "quant50/owner.json"
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,28 @@ def publish(storage: Path, models: Iterable[tuple[str, bytes, str]]) -> int:
         if not latest.exists() or latest.read_bytes() != newest:
             write_atomic(latest, newest)
     return appended
+
+
+def claim(storage: Path, market: str, kind: str) -> None:
+    """Mark a storage root as that of one market and one kind of model, or refuse another's.
+
+    One index says what is in force, so bundles of two markets or kinds in one root would replace each other.
+
+    Raises
+    ------
+    ModelError
+        The root holds models of another market or kind.
+    """
+    path, mark = storage / OWNER, {"market": market, "kind": kind}
+    if not path.exists():
+        write_atomic(path, (json.dumps(mark, sort_keys=True) + "\n").encode())
+        return
+    owner = json.loads(path.read_bytes())
+    if owner != mark:
+        raise ModelError(
+            f"{storage} holds {owner['kind']} models of the {owner['market']} market, "
+            f"not {kind} models of the {market} market: give another --storage"
+        )
 
 
 def read_bundle(

@@ -171,6 +171,7 @@ def record(
     cash: float,
     kind: str,
     trials: int,
+    fit: Mapping[str, str | int | float] | None = None,
     seed: int = 0,
     seconds: Mapping[str, float] | None = None,
 ) -> Run:
@@ -192,7 +193,7 @@ def record(
         "end": str(panel.dates[stop - 1]),
         "initial_cash": cash,
         "cost_multiplier": parameters.cost_multiplier,
-        "model": {"kind": kind, "weeks": sorted(set(scored.model[start:stop].tolist()))},
+        "model": {"kind": kind, "parameters": dict(fit or {}), "weeks": sorted(set(scored.model[start:stop].tolist()))},
         "trials": trials,
         "names": {t: name for t, name in zip(panel.tickers, prepared.market.names, strict=True) if t in held},
     }
@@ -207,7 +208,8 @@ def record(
     run = _run(folder.name, Manifest.from_mapping(manifest), tables, {})
     excess, member = prepared.excess_member()
     part = slice(start, stop)
-    evaluation = evaluate(scored.scores[part], excess[part], member[part])
+    known = np.where(prepared.labels.end < stop, excess, np.nan)  # a label that ends after the run is not the run's
+    evaluation = evaluate(scored.scores[part], known[part], member[part], horizon=parameters.horizon)
     metrics = {**summary(run), **signal_metrics(evaluation), **decision_metrics(backtest)}
     write_run(folder, manifest, **tables, metrics=metrics)
     timings = {**prepared.seconds, **backtest.seconds, **(seconds or {})}

@@ -19,6 +19,7 @@ from training.registry import (
     LATEST,
     bundle_in_force,
     bundles,
+    claim,
     model_path,
     publish,
     read_index,
@@ -125,3 +126,11 @@ def test_a_failed_write_leaves_what_stood_there(tmp_path: Path, monkeypatch: pyt
             write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_storage_root_belongs_to_one_market_and_kind(tmp_path: Path) -> None:
+    claim(tmp_path, "simulated", "lightgbm")
+    claim(tmp_path, "simulated", "lightgbm")
+    for market, kind in (("real", "lightgbm"), ("simulated", "ridge")):
+        with pytest.raises(ModelError, match="give another --storage"):
+            claim(tmp_path, market, kind)

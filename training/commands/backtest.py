@@ -56,7 +56,7 @@ def backtest_kind(
         backtest = run_backtest(prepared, scored, parameters, cash, start, stop, advance)
     run = record(
         folder, prepared, scored, backtest, parameters,
-        cash=cash, kind=fit.kind, trials=trials, seed=seed, seconds={"trainings": trained},
+        cash=cash, kind=fit.kind, trials=trials, fit=fit.mapping(), seed=seed, seconds={"trainings": trained},
     )  # fmt: skip
     return run, counted(results)
 

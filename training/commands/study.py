@@ -28,6 +28,10 @@ from training.walk_forward import score_sessions
 
 KINDS = ("lightgbm", "ridge", "momentum", "none")
 MULTIPLIERS = (1.0, 0.0, 2.0)
+CAPTION = (
+    "The multiplier is known to the decisions too, so lines of one strategy differ in trades, not in costs alone. "
+    "No score: neither signal nor its uncertainty penalty."
+)
 TRIALS = len(KINDS)
 """Kinds of score tried; the cost multipliers are no choice of ours."""
 
@@ -49,6 +53,7 @@ class Line:
     rank_ic: float
     rank_ic_t: float
     auc: float
+    deflated_sharpe: float
 
 
 def run_study(
@@ -94,7 +99,8 @@ def trade(
     prepared = Prepared.load(store, parameters)
     scored = score_sessions(prepared, storage / kind, parameters, first, stop)
     backtest = run_backtest(prepared, scored, parameters, cash, first, stop)
-    return record(folder, prepared, scored, backtest, parameters, cash=cash, kind=kind, trials=TRIALS)
+    fit = FitParameters(kind=kind).mapping()
+    return record(folder, prepared, scored, backtest, parameters, cash=cash, kind=kind, trials=TRIALS, fit=fit)
 
 
 def _line(run: Run, kind: str, multiplier: float) -> Line:
@@ -103,6 +109,7 @@ def _line(run: Run, kind: str, multiplier: float) -> Line:
         {"none": "no score (risk model only)", "momentum": "12-1 momentum"}.get(kind, kind), multiplier,
         m["cagr"], m["volatility"], m["sharpe"], m["sharpe_standard_error"], m["maximum_drawdown"],
         m["turnover_chosen"], m["turnover_forced"], m["mean_holdings"], m["rank_ic"], m["rank_ic_t"], m["auc"],
+        m["deflated_sharpe"],
     )  # fmt: skip
 
 
@@ -116,7 +123,7 @@ def _passive(prepared: Prepared, name: str, multiplier: float, levels: Floats, f
         name, multiplier, figures.cagr(float(levels[-1] / levels[0] - 1.0), dates[0], dates[-1]),
         figures.annual_volatility(moves), figures.sharpe(excess),
         sharpe_standard_error(excess), figures.maximum_drawdown(levels).depth,
-        nothing, nothing, nothing, nothing, nothing, nothing,
+        nothing, nothing, nothing, nothing, nothing, nothing, nothing,
     )  # fmt: skip
 
 
@@ -138,9 +145,10 @@ def render(lines: list[Line], reference: Run) -> Table:
     """The study's table."""
     table = Table(
         title=f"{reference.manifest.description}, {reference.manifest.start} to {reference.manifest.end}",
-        caption="SIMULATED MARKET, not real results" if reference.manifest.simulated else None,
+        caption=CAPTION + (" SIMULATED MARKET, not real results." if reference.manifest.simulated else ""),
     )
-    heads = "strategy|costs|CAGR|volatility|Sharpe ± s.e.|max drawdown|turnover chosen|forced|holdings|rank IC (t)|AUC"
+    heads = "strategy|costs|CAGR|volatility|Sharpe ± s.e.|max drawdown|turnover chosen|forced|holdings|"
+    heads += "rank IC (t)|AUC|deflated Sharpe"
     for head in heads.split("|"):
         table.add_column(head, justify="left" if head == "strategy" else "right")
 
@@ -153,5 +161,6 @@ def render(lines: list[Line], reference: Run) -> Table:
             f"{line.sharpe:.2f} ± {line.sharpe_standard_error:.2f}", f"{line.maximum_drawdown:.2%}",
             show(line.turnover_chosen, "{:.1f}"), show(line.turnover_forced, "{:.1f}"), show(line.holdings, "{:.1f}"),
             show(line.rank_ic, "{:.4f}") + show(line.rank_ic_t, " ({:.1f})"), show(line.auc, "{:.4f}"),
+            show(line.deflated_sharpe, "{:.2f}"),
         )  # fmt: skip
     return table

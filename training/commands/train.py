@@ -14,6 +14,7 @@ from training.commands.console import progress
 from training.dataset import Week, weeks
 from training.fit import FitParameters
 from training.prepared import Prepared
+from training.registry import claim
 from training.weekly import Result, train_weeks
 
 
@@ -30,7 +31,14 @@ def weeks_of(prepared: Prepared, start: int, stop: int) -> list[Week]:
 def train_range(
     prepared: Prepared, storage: Path, chosen: Sequence[Week], parameters: FitParameters, workers: int = 2
 ) -> list[Result]:
-    """Train weeks with a progress bar; weeks that are cached cost next to nothing."""
+    """Train weeks with a progress bar; weeks that are cached cost next to nothing.
+
+    Raises
+    ------
+    ModelError
+        The storage holds models of another market or kind.
+    """
+    claim(storage, "simulated" if prepared.market.simulated else "real", parameters.kind)
     with progress(f"weekly models ({parameters.kind})", len(chosen)) as advance:
         return train_weeks(
             prepared.training_set(), chosen, storage, parameters, workers, lambda _done, _all, _result: advance(1)

@@ -150,7 +150,7 @@ def _stopped(
             actions.append(Action(ticker, "stop-loss", f"{fall:.4f} below the maximum, allowed {allowed:.4f}"))
             stopped[ticker] = session.date
         elif ticker in stopped:
-            actions.append(Action(ticker, "stop-loss", f"still held, stopped {stopped[ticker]}"))
+            actions.append(Action(ticker, "stop-loss pending", f"still held, stopped {stopped[ticker]}"))
         elif np.isnan(allowed):
             actions.append(Action(ticker, "stop-loss not known", "too few returns"))
     return stopped
