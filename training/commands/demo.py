@@ -9,7 +9,7 @@ from reports.daily_pdf import write_daily
 from training.commands.backtest import backtest_kind, closing_table
 from training.commands.console import console
 from training.commands.ingest import run_ingest
-from training.dataset import weeks as calendar_weeks
+from training.commands.train import last_weeks
 from training.fit import FitParameters
 from training.prepared import Prepared
 from training.sources.simulated import MarketParameters, SimulatedSource
@@ -22,8 +22,7 @@ def run_demo(store: Path, storage: Path, folder: Path, reports: Path, weeks: int
     console.print(f"market store: {summary.status}, {rejected} erroneous rows in quarantine")
     parameters = Parameters()
     prepared = Prepared.load(store, parameters)
-    stop = len(prepared.market.panel.dates)
-    start = calendar_weeks(prepared.market.panel.dates)[-weeks].first_row
+    start, stop = last_weeks(prepared, weeks)
     run, trained = backtest_kind(
         prepared, storage, folder, start, stop, parameters, FitParameters(),
         cash=1_000_000.0, trials=1, seed=seed,

@@ -11,13 +11,11 @@ from joblib import Parallel, delayed
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from quant50.errors import DataError
 from quant50.parameters import Parameters
 from reports.metrics import annual_turnover, beta, tbill_returns
 from training.backtest import run_backtest
 from training.commands.console import console, progress
-from training.commands.train import weeks_of
-from training.dataset import weeks as calendar_weeks
+from training.commands.train import last_weeks, weeks_of
 from training.equal_weight import equal_weight
 from training.evaluation import SESSIONS_PER_YEAR, Mean, auc, newey_west, rank_ic
 from training.fit import FitParameters
@@ -69,10 +67,7 @@ def run_seed(market: MarketParameters, weeks: int) -> SeedFigures:
         ingest(SimulatedSource(market), store)
         prepared = Prepared.load(store, parameters)
         dates = prepared.market.panel.dates
-        calendar = calendar_weeks(dates)
-        if weeks > len(calendar):
-            raise DataError(f"null market: {weeks} weeks asked for, the market has {len(calendar)}")
-        start, stop = calendar[-weeks].first_row, len(dates)
+        start, stop = last_weeks(prepared, weeks)
         train_weeks(prepared.training_set(), weeks_of(prepared, start, stop), storage, FitParameters(), workers=1)
         scored = score_sessions(prepared, storage, parameters, start, stop)
     backtest = run_backtest(prepared, scored, parameters, CASH, start, stop)

@@ -56,6 +56,15 @@ def counted(results: Sequence[Result]) -> str:
     )
 
 
+def last_weeks(prepared: Prepared, count: int) -> tuple[int, int]:
+    """Rows start … stop − 1 of the last weeks of a market; DataError if it has fewer."""
+    dates = prepared.market.panel.dates
+    calendar = weeks(dates)
+    if count > len(calendar):
+        raise DataError(f"{count} weeks asked for, the market has {len(calendar)}")
+    return calendar[-count].first_row, len(dates)
+
+
 def this_week(prepared: Prepared) -> Week:
     """The week that begins after the last session of the data, else the last week that has begun."""
     dates = prepared.market.panel.dates
